@@ -1,0 +1,70 @@
+# make demo    set everything up and run the main job on the simulated bench
+# make test    set everything up, then check style, types, import rules, and run the tests
+# make lint    the checks of `make test` without the tests
+# make bench   throughput of the simulated path beside the bare physics kernel
+# make soak    the long run
+# make lock    renew requirements.lock (add LOCK_ARGS=--upgrade to take newer releases)
+# make clean   remove the environment, builds and caches; run files stay
+#
+# Arguments: make demo DEMO_ARGS="--images 50"   make test PYTEST_ARGS="-k world -x"
+#            make demo PYTHON=/path/to/python3.12
+
+BIN := .venv/bin
+DEMO_ARGS :=
+BENCH_ARGS :=
+SOAK_ARGS :=
+PYTEST_ARGS :=
+LOCK_ARGS :=
+
+export PYTHON
+
+# Rows are split over processes; threads inside the linear algebra only get in the way.
+export OPENBLAS_NUM_THREADS := 1
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+
+.PHONY: demo test lint pytest bench soak lock clean env test-env
+.NOTPARALLEL:
+
+demo: env
+	$(BIN)/labctl demo $(DEMO_ARGS)
+
+test: test-env lint pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+# Offscreen unless QT_QPA_PLATFORM=xcb asks for windows; those need a display, if only a virtual one.
+pytest:
+	@if [ "$${QT_QPA_PLATFORM:-offscreen}" = xcb ] && [ -z "$$DISPLAY" ]; then \
+	    exec xvfb-run --auto-servernum $(BIN)/pytest $(PYTEST_ARGS); \
+	else \
+	    exec $(BIN)/pytest $(PYTEST_ARGS); \
+	fi
+
+bench: env
+	$(BIN)/python benchmarks/throughput.py $(BENCH_ARGS)
+
+soak: env
+	$(BIN)/python benchmarks/soak.py $(SOAK_ARGS)
+
+lock: env
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --no-config --universal --fork-strategy fewest \
+	    --python-version 3.11 --generate-hashes --extra test \
+	    --custom-compile-command "make lock" $(LOCK_ARGS) \
+	    --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf .venv dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	    .import_linter_cache .grimp_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+env:
+	@scripts/setup.sh env
+
+test-env:
+	@scripts/setup.sh test

@@ -1,0 +1,1 @@
+"""One file per real instrument, all of them over pyvisa."""

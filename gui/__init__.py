@@ -1,0 +1,1 @@
+"""The window: the only user of Qt, a view of the engine's events and run files."""

@@ -1,0 +1,246 @@
+"""A bench: opens what bench.toml names, knows who plays which part, and puts everything into the safe state in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TypeVar
+
+from labctl.clock import Clock
+from labctl.config import BenchConfig, InstrumentEntry, load_bench
+from labctl.errors import ConfigError, InstrumentError, LabctlError
+from labctl.interfaces import (
+    Amplifier,
+    Attenuator,
+    Digitizer,
+    Instrument,
+    InstrumentLibrary,
+    Laser,
+    PowerMeter,
+    SimulationControl,
+    WaveformGenerator,
+)
+from labctl.values import Identity, SafeState, Snapshot
+
+#: Who goes dark first: pumps, then what lets the signal out, then laser and local oscillator, then drives; listeners last.
+SAFE_ORDER = (Amplifier, Attenuator, Laser, WaveformGenerator, Digitizer, PowerMeter, Instrument)
+#: The driver library of all VISA instruments, found by name: labctl itself imports no pyvisa.
+VISA_LIBRARY = "drivers.visa:VisaLibrary"
+
+I = TypeVar("I", bound=Instrument)  # noqa: E741
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """What ``labctl bench check`` found out about one instrument."""
+
+    name: str
+    driver: str
+    resource: str
+    identity: Identity | None = None
+    state: Snapshot = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+class Bench:
+    """The opened instruments of one bench file, by the names they have there."""
+
+    def __init__(
+        self, config: BenchConfig, library: InstrumentLibrary, instruments: Mapping[str, Instrument]
+    ) -> None:
+        self.config = config
+        self.instruments = instruments
+        self._library = library
+
+    @property
+    def simulated(self) -> bool:
+        """Whether nothing real is behind these drivers."""
+        return self._library.simulated
+
+    @property
+    def clock(self) -> Clock:
+        """The bench's time."""
+        return self._library.clock()
+
+    def control(self) -> SimulationControl | None:
+        """The simulated lab's control instrument; None on a real bench."""
+        return self._library.control()
+
+    def part(self, name: str, kind: type[I]) -> I:
+        """The instrument called ``name``, which must be of this kind. Raises ConfigError."""
+        instrument = self.instruments[name]
+        if not isinstance(instrument, kind):
+            raise ConfigError(
+                f"instrument {name!r} is a {type(instrument).__name__}; its part needs a {kind.__name__}",
+                "Mend the parts in bench.toml.",
+            )
+        return instrument
+
+    def safe_state(self) -> tuple[SafeState, ...]:
+        """Everything dark in order, each read back; one that fails does not keep the others from it."""
+        order = sorted(self.instruments.values(), key=_safe_rank)
+        return tuple(_safe(instrument) for instrument in order)
+
+    def snapshots(self) -> dict[str, Snapshot]:
+        """All settings and readings, and who each instrument is."""
+        found: dict[str, Snapshot] = {}
+        for name, instrument in self.instruments.items():
+            identity = instrument.identity
+            who = {
+                "vendor": identity.vendor,
+                "model": identity.model,
+                "serial": identity.serial,
+                "firmware": identity.firmware,
+            }
+            found[name] = {**who, **instrument.snapshot()}
+        return found
+
+    def close(self) -> None:
+        """Release all connections, last opened first."""
+        for instrument in reversed(list(self.instruments.values())):
+            instrument.close()
+        self._library.close()
+
+
+def _safe_rank(instrument: Instrument) -> int:
+    return next(rank for rank, kind in enumerate(SAFE_ORDER) if isinstance(instrument, kind))
+
+
+def _safe(instrument: Instrument) -> SafeState:
+    try:
+        return instrument.safe_state()
+    except LabctlError as error:
+        return SafeState(instrument.name, dark=False, problem=str(error))
+
+
+def _library(config: BenchConfig, path: Path) -> InstrumentLibrary:
+    name = f"{path.resolve()}@labctl" if config.simulated else config.visa_library
+    library: InstrumentLibrary = resolve_name(VISA_LIBRARY)(name)
+    return library
+
+
+def _make(name: str, entry: InstrumentEntry, library: InstrumentLibrary) -> Instrument:
+    try:
+        driver = resolve_name(entry.driver)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"instruments.{name}: there is no driver {entry.driver!r} ({error})",
+            "Mend 'driver' in bench.toml, e.g. \"drivers.santec_tsl570:TSL570\".",
+        ) from None
+    try:
+        instrument: Instrument = driver(
+            name, entry.resource, library, library.clock(), **entry.options
+        )
+    except TypeError as error:
+        raise ConfigError(
+            f"instruments.{name}.options: {error}", "See the driver's documentation for its options."
+        ) from None
+    return instrument
+
+
+def _attempt(action: Callable[[], None], name: str) -> LabctlError | None:
+    try:
+        action()
+    except LabctlError as error:
+        return error
+    return None
+
+
+@contextmanager
+def open_bench(path: Path, config: BenchConfig | None = None) -> Iterator[Bench]:
+    """All instruments of a bench file, opened side by side on a real bench; closed again at the end.
+
+    Raises ConfigError for a wrong file; InstrumentError that names every instrument that failed to open.
+    """
+    config = config or load_bench(path)
+    library = _library(config, path)
+    try:
+        instruments = {name: _make(name, entry, library) for name, entry in config.instruments.items()}
+        bench = Bench(config, library, instruments)
+    except BaseException:
+        library.close()
+        raise
+    try:
+        failures = _open_all(bench)
+        if failures:
+            raise _joined(failures)
+        yield bench
+    finally:
+        bench.close()
+
+
+def _open_all(bench: Bench) -> dict[str, LabctlError]:
+    workers = 1 if bench.simulated else len(bench.instruments)
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        results = {
+            name: pool.submit(_attempt, instrument.open, name)
+            for name, instrument in bench.instruments.items()
+        }
+    return {name: error for name, result in results.items() if (error := result.result()) is not None}
+
+
+def _joined(failures: Mapping[str, LabctlError]) -> LabctlError:
+    if len(failures) == 1:
+        return next(iter(failures.values()))
+    text = "; ".join(str(error) for error in failures.values())
+    return InstrumentError(
+        ", ".join(failures), f"could not be opened: {text}", "Check power and cables of each, then try again."
+    )
+
+
+def check_bench(path: Path) -> list[BenchReport]:
+    """Open every instrument on its own and report identity, state and problems; none keeps the others from it."""
+    config = load_bench(path)
+    library = _library(config, path)
+    try:
+        return [_report(name, entry, library) for name, entry in config.instruments.items()]
+    finally:
+        library.close()
+
+
+def _report(name: str, entry: InstrumentEntry, library: InstrumentLibrary) -> BenchReport:
+    base = BenchReport(name, entry.driver, entry.resource)
+    try:
+        instrument = _make(name, entry, library)
+    except ConfigError as error:
+        return BenchReport(name, entry.driver, entry.resource, problems=(str(error),))
+    try:
+        instrument.open()
+        return BenchReport(
+            name,
+            entry.driver,
+            entry.resource,
+            instrument.identity,
+            instrument.snapshot(),
+            tuple(instrument.problems()),
+        )
+    except LabctlError as error:
+        return BenchReport(base.name, base.driver, base.resource, problems=(str(error),))
+    finally:
+        instrument.close()
+
+
+def safe_bench(path: Path) -> tuple[SafeState, ...]:
+    """Put a bench into the safe state, as far as its instruments can be reached."""
+    config = load_bench(path)
+    library = _library(config, path)
+    try:
+        instruments = {name: _make(name, entry, library) for name, entry in config.instruments.items()}
+        bench = Bench(config, library, instruments)
+        failures = _open_all(bench)
+        try:
+            return tuple(
+                SafeState(state.instrument, dark=False, problem=str(failures[state.instrument]))
+                if state.instrument in failures
+                else state
+                for state in bench.safe_state()
+            )
+        finally:
+            for instrument in instruments.values():
+                instrument.close()
+    finally:
+        library.close()

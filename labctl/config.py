@@ -1,0 +1,269 @@
+"""bench.toml and RUN.toml as strict schemas: what is wrong is said with file, key and remedy, before any instrument is touched.
+
+A bench says which instruments there are, what part each plays, and the calibration constants in force. A run says what to
+do with them. Paths in a file are relative to that file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from labctl.errors import ConfigError
+from labctl.schema import (
+    Amperes,
+    Decibels,
+    Fraction,
+    GainPoint,
+    Metres,
+    SampleRate,
+    SnuVariance,
+    StrictModel,
+    Volts,
+    Watts,
+    read_toml,
+    validate,
+)
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class InstrumentEntry(StrictModel):
+    """``driver``: "module:Class"; ``resource``: a VISA resource string; ``options``: the driver's own."""
+
+    driver: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+    resource: Annotated[str, Field(min_length=1)]
+    options: dict[str, str | int | float | bool] = {}
+
+
+class ChannelRef(StrictModel):
+    """A channel (from 1) of an instrument."""
+
+    instrument: str
+    channel: Count = 1
+
+
+class DriveRef(ChannelRef):
+    """A generator channel that drives a modulator of half-wave voltage ``v_pi``, referred to the generator's output.
+
+    ``amplitude``: the channel's full scale, peak to peak; it must reach V_pi on both sides.
+    """
+
+    v_pi: Volts
+    amplitude: Volts
+
+
+class LaserRole(StrictModel):
+    """Signal and local oscillator."""
+
+    instrument: str
+    wavelength: Metres
+    power: Watts
+
+
+class ModulatorRole(StrictModel):
+    """The server's transmitter. ``loss``: laser to launch with the attenuators at 0 dB and both arms fully open."""
+
+    in_phase: DriveRef
+    quadrature: DriveRef
+    attenuators: Annotated[list[ChannelRef], Field(min_length=1)]
+    loss: Decibels
+
+
+class UnitaryRole(StrictModel):
+    """The client's time-bin loop: coupler and phase modulator of the forward pass, and of the return pass."""
+
+    forward_coupler: DriveRef
+    forward_phase: DriveRef
+    return_coupler: DriveRef
+    return_phase: DriveRef
+
+
+class AmplifierRole(StrictModel):
+    """The client's amplifier with its pump -> gain calibration; ``n_sp`` as calibrated (1: quantum limited)."""
+
+    instrument: str
+    pump_calibration: Annotated[list[GainPoint], Field(min_length=2)]
+    n_sp: Annotated[float, Field(ge=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _rising(self) -> AmplifierRole:
+        for name in ("pump", "gain"):
+            values = [getattr(point, name) for point in self.pump_calibration]
+            if any(b <= a for a, b in zip(values, values[1:], strict=False)):
+                raise ValueError(f"the {name} must rise from point to point of pump_calibration")
+        return self
+
+
+class LinkRole(StrictModel):
+    """Calibrated losses: launch to amplifier (fibre out and unitary), amplifier to the server's receiver."""
+
+    loss_out: Decibels = 0.0
+    loss_back: Decibels = 0.0
+
+
+class ReceiverRole(StrictModel):
+    """A homodyne receiver behind a digitizer, with its calibration.
+
+    ``channels``: one for a homodyne, two (X, P) for a dual-quadrature receiver. ``full_scale``: the digitizer's range, peak
+    to peak. ``volts_per_snu``: output for one sqrt(SNU). ``noise_variance``: σ0², the variance in the dark signal port, in
+    SNU: 1, electronic noise and quantisation. ``calibration_samples``: N0, how many samples σ0² was measured with.
+    """
+
+    digitizer: str
+    channels: Annotated[list[Count], Field(min_length=1, max_length=2)]
+    full_scale: Volts
+    volts_per_snu: Volts
+    efficiency: Fraction = 1.0
+    electronic_noise: SnuVariance = 0.0
+    noise_variance: Annotated[float, Field(gt=0)] = 1.0
+    calibration_samples: Annotated[int, Field(ge=2)]
+
+
+class MonitorRole(StrictModel):
+    """A power meter on a tap of the laser: ``fraction`` of its power, held within ``tolerance`` of it."""
+
+    instrument: str
+    fraction: Fraction
+    tolerance: Fraction = 0.05
+
+
+class BenchConfig(StrictModel):
+    """bench.toml. ``world``: the simulated lab's own table, passed on unread."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    visa_library: Annotated[str, Field(pattern=r"^@?\w*$|^.+@\w+$|^/.+$")]
+    calibrated: str = ""
+    sample_rate: SampleRate
+    instruments: Annotated[dict[str, InstrumentEntry], Field(min_length=1)]
+    laser: LaserRole
+    modulator: ModulatorRole
+    unitary: UnitaryRole
+    tap: DriveRef
+    amplifier: AmplifierRole
+    link: LinkRole = LinkRole()
+    client_receiver: ReceiverRole
+    server_receiver: ReceiverRole
+    monitor: MonitorRole | None = None
+    world: dict[str, Any] | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the VISA library is the simulated lab's."""
+        return self.visa_library == "@labctl"
+
+    @model_validator(mode="after")
+    def _instruments_exist(self) -> BenchConfig:
+        for key, name in _references(self, ""):
+            if name not in self.instruments:
+                raise ValueError(f"{key} names {name!r}, which is not in [instruments]")
+        if len(self.client_receiver.channels) != 1:
+            raise ValueError("client_receiver.channels: the client measures one quadrature, name one channel")
+        if len(self.server_receiver.channels) != 2:
+            raise ValueError("server_receiver.channels: name the X and the P channel of the dual receiver")
+        return self
+
+
+def _references(model: StrictModel, prefix: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for key, value in model:
+        at = f"{prefix}{key}"
+        if key in ("instrument", "digitizer") and isinstance(value, str):
+            found.append((at, value))
+        elif isinstance(value, InstrumentEntry):
+            continue
+        elif isinstance(value, StrictModel):
+            found += _references(value, f"{at}.")
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                if isinstance(item, StrictModel):
+                    found += _references(item, f"{at}[{index}].")
+    return found
+
+
+class AdversaryConfig(StrictModel):
+    """How a party deviates from what was agreed. ``client_gain``: the gain that the client really uses."""
+
+    client_gain: Annotated[float, Field(gt=1, le=1000)] | None = None
+
+
+class RunConfig(StrictModel):
+    """RUN.toml: what to infer, at which working point, and how to judge it.
+
+    ``gain``: agreed amplifier gain G; ``mean_photons``: μ per mode at launch; ``confidence``: two-sided, of every interval;
+    ``false_alarm_rate``: of the residual-noise check over the whole run.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    dataset: str
+    data_dir: str | None = None
+    model: str
+    bench: str = "ideal"
+    gain: Annotated[float, Field(gt=1, le=1000)]
+    mean_photons: Annotated[float, Field(gt=0, le=1e6)]
+    images: Count | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)] = 1e-3
+    on_alarm: Literal["stop", "continue"] = "stop"
+    operator: str = ""
+    note: str = ""
+    adversary: AdversaryConfig = AdversaryConfig()
+
+
+def load_bench(path: Path) -> BenchConfig:
+    """Read and check a bench file. Raises ConfigError."""
+    return validate(BenchConfig, read_toml(path), str(path))
+
+
+def load_run(path: Path, overrides: dict[str, Any]) -> RunConfig:
+    """Read and check a run file; ``overrides`` (from the command line) go first. Raises ConfigError.
+
+    Without a ``name`` the run is called by its file's stem. Paths are made relative to the file's folder.
+    """
+    tables = {"name": path.stem, **read_toml(path)}
+    for key in ("data_dir", "bench", "model", "dataset"):
+        value = tables.get(key)
+        if isinstance(value, str) and key not in overrides:
+            tables[key] = _beside(path, value)
+    tables.update({key: value for key, value in overrides.items() if value is not None})
+    return validate(RunConfig, tables, str(path))
+
+
+def _beside(file: Path, value: str) -> str:
+    """Names of shipped things stay names; anything that looks like a path is relative to the file."""
+    if "/" in value or value.endswith((".toml", ".safetensors", ".npz")) or (file.parent / value).is_dir():
+        return str((file.parent / value).resolve())
+    return value
+
+
+def check_together(run: RunConfig, bench: BenchConfig) -> None:
+    """What only run and bench together can tell. Raises ConfigError."""
+    if run.on_alarm == "continue" and not bench.simulated:
+        raise ConfigError(
+            "key 'on_alarm': 'continue' is only allowed where everything is simulated",
+            "Set on_alarm to 'stop': after an alarm no further layer may be sent.",
+        )
+    for key, gain in (("gain", run.gain), ("adversary.client_gain", run.adversary.client_gain)):
+        if gain is not None:
+            pump_for_gain(bench.amplifier, gain, key)
+
+
+def pump_for_gain(amplifier: AmplifierRole, gain: float, key: str = "gain") -> Amperes:
+    """Pump current (A) for a power gain, by linear interpolation of the calibration. Raises ConfigError outside it."""
+    gains = [point.gain for point in amplifier.pump_calibration]
+    pumps = [point.pump for point in amplifier.pump_calibration]
+    if not gains[0] <= gain <= gains[-1]:
+        raise ConfigError(
+            f"key {key!r}: a gain of {gain:g} is outside the amplifier's calibration ({gains[0]:g} to {gains[-1]:g})",
+            "Choose a gain inside it, or calibrate the amplifier further.",
+        )
+    for (low, high), (below, above) in zip(
+        zip(gains, gains[1:], strict=False), zip(pumps, pumps[1:], strict=False), strict=True
+    ):
+        if gain <= high:
+            return below + (above - below) * (gain - low) / (high - low)
+    return pumps[-1]

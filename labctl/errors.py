@@ -1,0 +1,99 @@
+"""Every error that labctl raises on purpose, grouped by what the operator can do about it.
+
+One base class, :class:`LabctlError`: the message says what was wrong and names the instrument, command or key;
+``remedy`` says what to do. The command line prints both and maps the class to an exit status.
+"""
+
+from __future__ import annotations
+
+
+class LabctlError(Exception):
+    """Base of all deliberate errors.
+
+    Parameters
+    ----------
+    message:
+        What was wrong, naming the instrument, command, file or key concerned.
+    remedy:
+        What the operator can do about it, as an imperative sentence.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ConfigError(LabctlError):
+    """A file, key or option is wrong: fix it and start again. Raised before any instrument is touched."""
+
+
+class DataError(ConfigError):
+    """A data set or model file is missing, malformed, or does not fit the rest."""
+
+
+class InstrumentError(LabctlError):
+    """Something about one instrument. ``instrument`` is its name in bench.toml, ``command`` the text it was sent."""
+
+    def __init__(
+        self, instrument: str, message: str, remedy: str = "", *, command: str | None = None
+    ) -> None:
+        at = f" (command {command!r})" if command else ""
+        super().__init__(f"{instrument}: {message}{at}", remedy)
+        self.instrument = instrument
+        self.command = command
+
+
+class InstrumentLost(InstrumentError):
+    """The instrument does not answer or its connection broke: check cable and power, then reconnect."""
+
+
+class InstrumentTimeout(InstrumentLost):
+    """No complete answer within the deadline."""
+
+
+class InstrumentReply(InstrumentError):
+    """An answer came, but it is not what the manual promises: garbage, wrong type, wrong length, not a number."""
+
+
+class InstrumentRefused(InstrumentError):
+    """The instrument itself reported an error (error queue, error reply)."""
+
+
+class WrongInstrument(InstrumentError):
+    """Another instrument answers at this address than the driver is for."""
+
+
+class LimitError(InstrumentError):
+    """A requested value lies outside the instrument's capability; it was not sent."""
+
+
+class InterlockError(LabctlError):
+    """A safety condition does not hold; the light goes off, and re-arming is a human act."""
+
+
+class GateError(LabctlError):
+    """A quality gate failed (clipping, lost light, missing shot noise): the data give no number."""
+
+
+class CalibrationError(LabctlError):
+    """A calibration constant is missing, out of range or stale: calibrate again."""
+
+
+class ProtocolError(LabctlError):
+    """The parties' messages do not fit together (wrong order, wrong shape, wrong layer)."""
+
+
+class RunAborted(LabctlError):
+    """The run was ended by the user at a checkpoint."""
+
+
+class UnsafeState(LabctlError):
+    """The safe state could not be confirmed by read-back: somebody must look at the bench."""
+
+
+class RecordError(LabctlError):
+    """A run file cannot be written or read as such."""

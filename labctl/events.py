@@ -1,0 +1,175 @@
+"""What a run says while it goes on: typed events, and the bus that carries them. A recorded run yields the same types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from labctl.values import SafeState, Snapshot
+
+Verdict = Literal["accepted", "alarm", "aborted"]
+Status = Literal["running", "complete", "aborted", "failed"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its two-sided confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """Worst-case bounds in bits (section 6 of docs/physics.md)."""
+
+    weights_bits_per_mode: float
+    weights_bits_per_weight: float
+    data_bits_v1: float
+    data_bits_journal: float
+
+
+@dataclass(frozen=True)
+class NoiseCheck:
+    """The residual-noise check so far, of one layer or pooled: excess noise and transmittance of the returned light.
+
+    ``excess``: SNU per mode at the receiver's input; ``expected``: honest value; ``samples``: real samples behind it;
+    ``threshold``: the excess at which the alarm goes off at the present look (None for a single layer: only the run is
+    tested).
+    """
+
+    excess: Interval
+    expected: float
+    samples: int
+    transmittance: Interval
+    leakage: Leakage
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """``run``, ``bench``: the configurations as plain tables; ``snapshots``: per instrument; ``calibration``: in force."""
+
+    name: str
+    run: Mapping[str, Any]
+    bench: Mapping[str, Any]
+    simulated: bool
+    seed: int
+    images: int
+    layer_shapes: tuple[tuple[int, int], ...]
+    classes: int
+    clean_accuracy: float
+    snapshots: Mapping[str, Snapshot]
+    calibration: Mapping[str, float]
+    software: str
+
+
+@dataclass(frozen=True)
+class LayerMeasured:
+    """One layer of one image: the sums behind the estimate, and the client's trace statistics.
+
+    ``samples``, ``sum_ss``, ``sum_sr``, ``sum_rr``: N, Σs², Σsr, Σr² over the returned light (SNU); ``excess``,
+    ``transmittance``: of this layer of this image alone.
+    """
+
+    image: int
+    layer: int
+    samples: int
+    sum_ss: float
+    sum_sr: float
+    sum_rr: float
+    excess: float
+    transmittance: float
+
+
+@dataclass(frozen=True)
+class ImageFinished:
+    """``image`` counts from 0 in run order; ``index``: its place in the data set; ``scores``: the client's outputs.
+
+    ``pooled`` and ``layers``: the check after this image; ``statistic``, ``boundary``: the sequential test's path.
+    """
+
+    image: int
+    index: int
+    label: int
+    prediction: int
+    scores: tuple[float, ...]
+    correct: int
+    accuracy: Interval
+    pooled: NoiseCheck
+    layers: tuple[NoiseCheck, ...]
+    statistic: float
+    boundary: float
+    time_s: float
+
+
+@dataclass(frozen=True)
+class AlarmRaised:
+    """The residual-noise check rejects the agreed noise."""
+
+    image: int
+    excess: float
+    threshold: float
+
+
+@dataclass(frozen=True)
+class StateChanged:
+    """The engine's state: "preparing", "running", "paused", "stopping", "stopped"."""
+
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class LightOff:
+    """The safe state was executed; ``readback`` per instrument."""
+
+    readback: tuple[SafeState, ...]
+
+    @property
+    def dark(self) -> bool:
+        """Whether every emitter confirmed that it is off."""
+        return all(state.dark for state in self.readback)
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """The last event of a run. ``verdict`` is None when no image was finished or the run failed."""
+
+    status: Status
+    verdict: Verdict | None
+    cause: str
+    images: int
+    accuracy: Interval | None
+    pooled: NoiseCheck | None
+    layers: tuple[NoiseCheck, ...]
+
+
+Event = (
+    RunStarted
+    | LayerMeasured
+    | ImageFinished
+    | AlarmRaised
+    | StateChanged
+    | LightOff
+    | RunFinished
+)
+E = TypeVar("E", bound=Event)
+
+
+class EventBus:
+    """Calls subscribers in order, in the publisher's thread; a subscriber must be quick."""
+
+    def __init__(self) -> None:
+        self._subscribers: dict[type, list[Callable[[Any], None]]] = {}
+
+    def subscribe(self, kind: type[E], handler: Callable[[E], None]) -> None:
+        """``handler`` is called with every event of exactly this type."""
+        self._subscribers.setdefault(kind, []).append(handler)
+
+    def publish(self, event: Event) -> None:
+        """Hand the event to all who asked for its type."""
+        for handler in self._subscribers.get(type(event), ()):
+            handler(event)

@@ -1,0 +1,217 @@
+"""Networks on disk: safetensors and nothing else (a pickle could run code).
+
+A model file holds ``layers.0.weight``, ``layers.1.weight``, ... (outputs, inputs), float16 or
+float32, and text metadata of which ``activation`` is required.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from labctl.errors import DataError
+from labctl.models.network import MAX_LAYERS, MAX_WEIGHTS, Network
+
+SHIPPED = ("digits", "mnist")
+"""Names of the networks that travel in the package: 64-64-10 and 784-784-10."""
+
+MAX_HEADER_BYTES = 2**16
+_MAX_FILE_BYTES = 4 * MAX_WEIGHTS + MAX_HEADER_BYTES + 8
+_WEIGHT_NAME = re.compile(r"layers\.(0|[1-9][0-9]?)\.weight")
+_STORED = {"float16": "F16", "float32": "F32"}
+
+StoredType = Literal["float16", "float32"]
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What a safetensors file's JSON header announces: stored type by tensor name, and metadata."""
+
+    types: Mapping[str, str]
+    metadata: Mapping[str, str]
+
+
+def load_network(path_or_name: str | Path) -> Network:
+    """Load a shipped network by name (``digits``, ``mnist``) or a .safetensors file by path.
+
+    A shipped name wins over a file of the same name; write ``./digits.safetensors`` for the file.
+
+    Raises
+    ------
+    DataError
+        Missing, malformed or too large file; biases, unknown tensors or types; an activation other
+        than ReLU; and all that :class:`Network` refuses.
+    """
+    name = str(path_or_name)
+    if name in SHIPPED:
+        return _read(Path(__file__).parent / "weights" / f"{name}.safetensors")
+    path = Path(path_or_name)
+    if path.suffix != ".safetensors":
+        raise DataError(
+            f"{name}: neither a shipped network nor a .safetensors file",
+            f"Use one of {', '.join(SHIPPED)}, or convert the model to safetensors.",
+        )
+    return _read(path)
+
+
+def round_weights(network: Network, stored: StoredType) -> Network:
+    """The network as it comes back from a file with that type: float16 keeps 11 significant bits.
+
+    Raises :class:`DataError` where a weight leaves the type's range or a layer vanishes.
+    """
+    with np.errstate(over="ignore"):
+        rounded = tuple(matrix.astype(stored).astype(np.float32) for matrix in network.weights)
+    return replace(network, weights=rounded)
+
+
+def save_network(network: Network, path: Path, stored: StoredType = "float32") -> None:
+    """Write a network; the same network always gives the same bytes (header keys are sorted).
+
+    Parameters
+    ----------
+    path:
+        A name ending .safetensors that does not exist yet.
+    stored:
+        Type of the weights in the file.
+
+    Raises
+    ------
+    DataError
+        Existing or unwritable file, other suffix, or weights outside the stored type's range.
+    """
+    if path.suffix != ".safetensors":
+        raise DataError(f"{path}: a model file's name ends in .safetensors", "Choose another name.")
+    data = _encode(round_weights(network, stored), stored)
+    try:
+        with path.open("xb") as stream:
+            stream.write(data)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written: {error}", "Choose a new file in a writable folder."
+        ) from error
+
+
+def _encode(network: Network, stored: StoredType) -> bytes:
+    """Header length (8 bytes, little-endian), JSON padded to 8 bytes, then the tensors."""
+    header: dict[str, object] = {
+        "__metadata__": {**network.metadata, "activation": network.activation}
+    }
+    blocks: list[bytes] = []
+    offset = 0
+    for layer, matrix in enumerate(network.weights):
+        block = matrix.astype(np.dtype(stored).newbyteorder("<")).tobytes()
+        header[f"layers.{layer}.weight"] = {
+            "dtype": _STORED[stored],
+            "shape": list(matrix.shape),
+            "data_offsets": [offset, offset + len(block)],
+        }
+        blocks.append(block)
+        offset += len(block)
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode("ascii")
+    text += b" " * (-len(text) % 8)
+    if len(text) > MAX_HEADER_BYTES:
+        raise DataError(
+            f"network {network.name}: its metadata are too long", "Shorten the metadata."
+        )
+    return len(text).to_bytes(8, "little") + text + b"".join(blocks)
+
+
+def _read(path: Path) -> Network:
+    data = _read_bytes(path)
+    header = _parse_header(data, path)
+    activation = header.metadata.get("activation")
+    if activation is None:
+        raise DataError(
+            f"{path}: its metadata do not say which activation it was trained with",
+            'Save it again with the metadata {"activation": "relu"}, if that is so.',
+        )
+    names = _layer_names(header, path)
+    try:
+        tensors = load(data)
+    except (SafetensorError, ValueError, OverflowError, MemoryError) as error:
+        raise _malformed(path, str(error)) from error
+    weights = tuple(tensors[name].astype(np.float32) for name in names)
+    try:
+        return Network(path.stem, weights, activation, header.metadata)
+    except DataError as error:
+        raise DataError(f"{path}: {error.message}", error.remedy) from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    remedy = f"Name an existing model file, or a shipped network ({', '.join(SHIPPED)})."
+    if not path.is_file():
+        raise DataError(f"{path}: no such model file", remedy)
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}", remedy) from error
+    if len(data) > _MAX_FILE_BYTES:
+        raise DataError(f"{path}: larger than {_MAX_FILE_BYTES} bytes", "Use a smaller network.")
+    return data
+
+
+def _parse_header(data: bytes, path: Path) -> _Header:
+    """Names, types and metadata; offsets and shapes are left to the safetensors library."""
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > min(MAX_HEADER_BYTES, len(data) - 8):
+        raise _malformed(
+            path, f"a header of {length} bytes (at most {MAX_HEADER_BYTES}) in {len(data)} bytes"
+        )
+    try:
+        parsed = json.loads(data[8 : 8 + length].decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _malformed(path, f"its header is no JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise _malformed(path, "its header is no JSON object")
+    metadata = parsed.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(
+        isinstance(text, str) for text in metadata.values()
+    ):
+        raise _malformed(path, "its metadata are not text")
+    types = {name: entry.get("dtype") for name, entry in parsed.items() if isinstance(entry, dict)}
+    if len(types) != len(parsed):
+        raise _malformed(path, "a tensor is not described by an object")
+    return _Header({name: str(stored) for name, stored in types.items()}, metadata)
+
+
+def _layer_names(header: _Header, path: Path) -> list[str]:
+    """The weight tensors in layer order, when there is nothing else in the file."""
+    for name, stored in header.types.items():
+        if name.endswith("bias"):
+            raise DataError(
+                f"{path}: {name!r}: biases are refused: the light carries normalised data, "
+                "and a bias would need their absolute scale",
+                "Train the network without biases.",
+            )
+        if not _WEIGHT_NAME.fullmatch(name):
+            raise DataError(
+                f"{path}: unknown tensor {name!r}",
+                "Name the weights layers.0.weight, layers.1.weight, ...",
+            )
+        if stored not in _STORED.values():
+            raise DataError(
+                f"{path}: {name!r} is stored as {stored}", "Store the weights as F16 or F32."
+            )
+    names = [f"layers.{layer}.weight" for layer in range(len(header.types))]
+    if not names or len(names) > MAX_LAYERS or set(names) != set(header.types):
+        raise DataError(
+            f"{path}: {len(names)} weight tensors that are not layers.0 to layers.N without a gap "
+            f"(N < {MAX_LAYERS})",
+            "Name the weights layers.0.weight, layers.1.weight, ...",
+        )
+    return names
+
+
+def _malformed(path: Path, reason: str) -> DataError:
+    return DataError(
+        f"{path}: not a safetensors model file: {reason}", "Restore or export the model file again."
+    )

@@ -1,0 +1,86 @@
+"""From modulator settings to generator codes, and how rows of modes are laid out in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.config import DriveRef
+from labctl.errors import ConfigError
+from labctl.values import GeneratorCapabilities
+
+Codes = NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """One row in time: vacuum guard bins first, then ``modes`` bins with light; ``bins`` in all.
+
+    The light comes back in reversed bin order: data first, guards after them (docs/physics.md, section 3a).
+    """
+
+    modes: int
+    bins: int
+
+    @property
+    def guards(self) -> int:
+        """Vacuum bins a row."""
+        return self.bins - self.modes
+
+
+def row_layout(modes: int, capabilities: GeneratorCapabilities) -> RowLayout:
+    """The shortest row of a legal segment length that holds ``modes`` bins."""
+    grain = capabilities.granularity
+    shortest = max(modes, capabilities.min_length)
+    return RowLayout(modes=modes, bins=-(-shortest // grain) * grain)
+
+
+@dataclass(frozen=True)
+class Drive:
+    """One generator channel on a modulator electrode.
+
+    ``fraction_of_v_pi``: what code ``code_max`` means, as a fraction of the half-wave voltage (at least 1).
+    """
+
+    channel: int
+    code_max: int
+    amplitude_vpp: float
+    v_pi: float
+
+    @classmethod
+    def of(cls, reference: DriveRef, capabilities: GeneratorCapabilities) -> Drive:
+        """Raises ConfigError when the generator cannot swing the modulator from -V_pi to V_pi."""
+        if reference.amplitude not in capabilities.amplitude_vpp:
+            raise ConfigError(
+                f"{reference.instrument} channel {reference.channel}: an amplitude of {reference.amplitude:g} V is outside"
+                f" {capabilities.amplitude_vpp}",
+                "Mend 'amplitude' in bench.toml.",
+            )
+        if reference.amplitude < 2 * reference.v_pi * (1 - 1e-9):
+            raise ConfigError(
+                f"{reference.instrument} channel {reference.channel}: an amplitude of {reference.amplitude:g} V peak to peak"
+                f" does not reach V_pi = {reference.v_pi:g} V on both sides",
+                "Raise 'amplitude' to 2 V_pi, or use a driver amplifier and give V_pi at the generator's output.",
+            )
+        return cls(reference.channel, capabilities.code_max, reference.amplitude, reference.v_pi)
+
+    @property
+    def fraction_of_v_pi(self) -> float:
+        """Voltage of the full-scale code over V_pi."""
+        return self.amplitude_vpp / 2 / self.v_pi
+
+    def codes(self, fraction: NDArray[np.float64]) -> Codes:
+        """Codes for voltages given as fractions of V_pi, rounded to the DAC's steps. Raises ConfigError beyond full scale."""
+        scaled = np.rint(fraction * (self.code_max / self.fraction_of_v_pi))
+        if scaled.size and np.abs(scaled).max() > self.code_max:
+            raise ConfigError(
+                f"a drive of {np.abs(fraction).max():g} V_pi is beyond the generator's full scale on channel {self.channel}",
+                "Raise the channel's 'amplitude' in bench.toml.",
+            )
+        return scaled.astype(np.int16)
+
+    def fractions(self, codes: Codes) -> NDArray[np.float64]:
+        """The voltages that the codes really make, as fractions of V_pi."""
+        return np.asarray(codes * (self.fraction_of_v_pi / self.code_max), dtype=np.float64)

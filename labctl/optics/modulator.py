@@ -1,0 +1,135 @@
+"""The server's transmitter: waveform generator, IQ modulator at null, and attenuators in series."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.config import BenchConfig, ModulatorRole
+from labctl.errors import ConfigError
+from labctl.interfaces import Attenuator, Laser, Modulator, WaveformGenerator
+from labctl.optics.drive import Codes, Drive, RowLayout, row_layout
+from labctl.units import db_to_ratio, ratio_to_db
+
+#: Planck's constant times the speed of light, J m.
+HC_J_M = 6.62607015e-34 * 299_792_458.0
+
+Amplitudes = NDArray[np.complex64]
+
+
+@dataclass(frozen=True)
+class LaunchLevel:
+    """``attenuation_db``: to set in all; ``photons``: per bin at launch with both arms fully open, at that setting."""
+
+    attenuation_db: float
+    photons: float
+
+
+def photons_at_laser(bench: BenchConfig) -> float:
+    """Photons per bin at the laser's output."""
+    return bench.laser.power * bench.laser.wavelength / (HC_J_M * bench.sample_rate)
+
+
+def plan_launch(bench: BenchConfig, peak: float) -> LaunchLevel:
+    """How much to attenuate so that quadrature amplitudes up to ``peak`` (sqrt(photons)) just fit the modulator.
+
+    Each arm gives half the power, so the peak needs 2 peak² photons. Raises ConfigError without light enough.
+    """
+    available = photons_at_laser(bench) * db_to_ratio(-bench.modulator.loss)
+    needed = 2 * peak**2
+    if needed > available:
+        raise ConfigError(
+            f"the brightest mode needs {needed:.3g} photons at the modulator, the laser gives {available:.3g}",
+            "Lower mean_photons, or raise laser.power in bench.toml.",
+        )
+    attenuation = math.floor(ratio_to_db(available / needed) * 100) / 100
+    return LaunchLevel(attenuation, available * db_to_ratio(-attenuation))
+
+
+class IQTransmitter(Modulator):
+    """Complex amplitudes in, calibrated coherent states out (docs/physics.md, sections 2 and 4).
+
+    The drive is predistorted for E = (sin(π v_I/2V_π) + i sin(π v_Q/2V_π))/√2; what is launched is computed back from the
+    DAC codes and from the attenuation that the instruments read back.
+    """
+
+    def __init__(
+        self,
+        bench: BenchConfig,
+        laser: Laser,
+        generator: WaveformGenerator,
+        attenuators: Sequence[tuple[Attenuator, int]],
+    ) -> None:
+        self._bench = bench
+        self._role: ModulatorRole = bench.modulator
+        self._laser = laser
+        self._generator = generator
+        self._attenuators = attenuators
+        self._drives = (
+            Drive.of(self._role.in_phase, generator.capabilities),
+            Drive.of(self._role.quadrature, generator.capabilities),
+        )
+
+    def layout(self, modes: int) -> RowLayout:
+        """Rows of ``modes`` bins in time."""
+        return row_layout(modes, self._generator.capabilities)
+
+    def load(self, layers: Sequence[Amplitudes]) -> Sequence[Amplitudes]:
+        """Set the light level for the brightest mode of all layers, and write one segment per layer."""
+        peak = max(float(max(np.abs(a.real).max(), np.abs(a.imag).max())) for a in layers)
+        level = self._attenuate(plan_launch(self._bench, peak))
+        self._generator.configure(
+            self._bench.sample_rate, {drive.channel: drive.amplitude_vpp for drive in self._drives}
+        )
+        return [self._write(index, amplitudes, level) for index, amplitudes in enumerate(layers)]
+
+    def _attenuate(self, level: LaunchLevel) -> LaunchLevel:
+        share = level.attenuation_db / len(self._attenuators)
+        total = 0.0
+        for attenuator, channel in self._attenuators:
+            attenuator.set_attenuation(channel, share)
+            total += attenuator.attenuation(channel)
+        return LaunchLevel(total, level.photons * db_to_ratio(level.attenuation_db - total))
+
+    def _write(self, index: int, amplitudes: Amplitudes, level: LaunchLevel) -> Amplitudes:
+        layout = self.layout(amplitudes.shape[1])
+        full_scale = math.sqrt(level.photons / 2)
+        codes: dict[int, Codes] = {}
+        launched = []
+        for drive, part in zip(self._drives, (amplitudes.real, amplitudes.imag), strict=True):
+            arm = drive.codes(2 / np.pi * np.arcsin(_within(part / full_scale)))
+            launched.append(full_scale * np.sin(np.pi / 2 * drive.fractions(arm)))
+            padded = np.zeros((len(part), layout.bins), dtype=np.int16)
+            padded[:, layout.guards :] = arm
+            codes[drive.channel] = padded.reshape(-1)
+        self._generator.load(index + 1, codes)
+        return np.asarray(launched[0] + 1j * launched[1], dtype=np.complex64)
+
+    def send(self, layer: int) -> None:
+        """Play the layer's segment once."""
+        self._generator.arm(layer + 1, 1, external=False)
+        self._generator.trigger()
+
+    def set_light(self, on: bool) -> None:
+        """On: laser, generator outputs, then the shutters. Off: the other way round."""
+        steps: list[Callable[[], None]] = [partial(self._laser.set_emission, on)]
+        steps += [partial(self._generator.set_output, drive.channel, on) for drive in self._drives]
+        steps += [partial(attenuator.set_shutter, channel, on) for attenuator, channel in self._attenuators]
+        for step in steps if on else reversed(steps):
+            step()
+
+
+def _within(fraction: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Fractions of full scale as float64; rounding may exceed 1 by 1e-6, more is an error of the light level."""
+    exact = fraction.astype(np.float64)
+    if exact.size and np.abs(exact).max() > 1 + 1e-6:
+        raise ConfigError(
+            f"an amplitude is {np.abs(exact).max():.4f} of what the modulator can give at the attenuation read back",
+            "Check the attenuators: their read-back differs from what was set.",
+        )
+    return np.clip(exact, -1.0, 1.0)

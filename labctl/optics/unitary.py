@@ -1,0 +1,86 @@
+"""The client's programmable unitary: a time-bin loop that collects one mode, and gives the rest back (section 3a).
+
+Step k mixes the arriving bin with the light held in a loop one bin long: c_k = cos θ_k c_{k-1} + sin θ_k e^{-iφ_k} a_k. With
+φ_k = arg z_k and sin θ_k = |z_k| / sqrt(Σ_{j<=k} |z_j|²) the loop ends up holding b = Σ z_k* a_k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.config import BenchConfig, DriveRef
+from labctl.interfaces import WaveformGenerator
+from labctl.optics.drive import Codes, Drive, RowLayout, row_layout
+
+Double = NDArray[np.float64]
+SEGMENT = 1
+
+
+def loop_settings(z: NDArray[np.complex128]) -> tuple[Double, Double]:
+    """Coupler angles θ in [0, π/2] and phases φ in [-π, π] that collect the mode z, both of shape (n,)."""
+    power = np.abs(z) ** 2
+    total = np.cumsum(power)
+    ratio = np.divide(power, total, out=np.zeros_like(power), where=total > 0)
+    return np.arcsin(np.sqrt(np.minimum(ratio, 1.0))), np.angle(z)
+
+
+class LoopUnitary:
+    """Drives coupler and phase modulator of both passes, and the tap.
+
+    ``generators``: by instrument name; each plays one row, over and over, started by the server's marker.
+    """
+
+    def __init__(self, bench: BenchConfig, generators: Mapping[str, WaveformGenerator]) -> None:
+        role = bench.unitary
+        self._sample_rate_hz = bench.sample_rate
+        self._generators = generators
+        self._couplers = [self._drive(ref) for ref in (role.forward_coupler, role.return_coupler)]
+        self._phases = [self._drive(ref) for ref in (role.forward_phase, role.return_phase)]
+        self._tap = self._drive(bench.tap)
+
+    def _drive(self, reference: DriveRef) -> tuple[str, Drive]:
+        return reference.instrument, Drive.of(
+            reference, self._generators[reference.instrument].capabilities
+        )
+
+    def layout(self, modes: int) -> RowLayout:
+        """Rows of ``modes`` bins in time."""
+        return row_layout(modes, next(iter(self._generators.values())).capabilities)
+
+    def prepare(self) -> None:
+        """Set clocks and full scales, and clear the generators' memories."""
+        for name, generator in self._generators.items():
+            amplitudes = {
+                drive.channel: drive.amplitude_vpp for owner, drive in self._all() if owner == name
+            }
+            generator.configure(self._sample_rate_hz, amplitudes)
+            for channel in amplitudes:
+                generator.set_output(channel, True)
+
+    def _all(self) -> list[tuple[str, Drive]]:
+        return [*self._couplers, *self._phases, self._tap]
+
+    def project(self, z: NDArray[np.complex128], returned_fraction: float, rows: int) -> None:
+        """Collect the mode z (unit norm, shape (n,)) of the next ``rows`` rows, and return a fraction of its power.
+
+        Both passes get the same settings, so that the return pass is the adjoint of the forward one.
+        """
+        layout = self.layout(len(z))
+        theta, phi = loop_settings(z)
+        codes: dict[str, dict[int, Codes]] = {name: {} for name in self._generators}
+        for (name, drive), fraction in [
+            *((each, 2 / np.pi * theta) for each in self._couplers),
+            *((each, phi / np.pi) for each in self._phases),
+        ]:
+            row = np.zeros(layout.bins, dtype=np.int16)
+            row[layout.guards :] = drive.codes(fraction)
+            codes[name][drive.channel] = row
+        name, drive = self._tap
+        level = 2 / np.pi * np.arccos(np.sqrt(returned_fraction))
+        codes[name][drive.channel] = np.repeat(drive.codes(np.array([level])), layout.bins)
+        for name, generator in self._generators.items():
+            generator.load(SEGMENT, codes[name])
+            generator.arm(SEGMENT, rows, external=True)

@@ -1,0 +1,111 @@
+"""The server: owns the weights, sends them as light, and checks what comes back. It never holds data or outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.errors import GateError, ProtocolError
+from labctl.interfaces import HomodyneDetector, Modulator
+from labctl.parties.channel import (
+    Endpoint,
+    LayerOffer,
+    LayerReady,
+    LayerReturned,
+    LayerSent,
+    LayerVerdict,
+    Terms,
+)
+from labctl.protocol.encoding import launched_quadratures, pack_rows
+from labctl.protocol.estimation import Receiver, ResidualSums, residual_sums
+
+#: Residual noise below this fraction of the calibrated dark variance: the receiver has lost its local oscillator.
+LOST_SHOT_NOISE = 0.5
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One layer as launched: quadratures 2 Re α and 2 Im α, shape (2, rows, modes), SNU; and their sum of squares."""
+
+    quadratures: NDArray[np.float32]
+    squared: float
+
+
+class Server:
+    """Sends the layers and turns the returned light into sums for the residual-noise check.
+
+    ``weights``: one array (rows, inputs) per layer. Everything it measures is of the returned light.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[NDArray[np.float32]],
+        modulator: Modulator,
+        detector: HomodyneDetector,
+        receiver: Receiver,
+        channel: Endpoint,
+    ) -> None:
+        self._weights = tuple(weights)
+        self._modulator = modulator
+        self._detector = detector
+        self._receiver = receiver
+        self._channel = channel
+        self._sent: list[Sent] = []
+        self._due: tuple[int, int] | None = None
+
+    def prepare(self, gain: float, mean_photons: float) -> None:
+        """Encode and load all layers (section 2), and state the terms."""
+        launched = self._modulator.load([pack_rows(w, mean_photons) for w in self._weights])
+        self._sent = [_sent(amplitudes) for amplitudes in launched]
+        shapes = tuple((int(w.shape[0]), int(w.shape[1])) for w in self._weights)
+        self._channel.send(Terms(shapes, gain, mean_photons))
+
+    def offer(self, image: int, layer: int) -> None:
+        """Announce the next shot."""
+        self._due = (image, layer)
+        self._channel.send(LayerOffer(image, layer))
+
+    def send(self) -> None:
+        """When the client is ready: open the ears, and send the light."""
+        ready = self._channel.receive(LayerReady)
+        layer = self._check(ready.image, ready.layer)
+        self._detector.arm(self._sent[layer].quadratures.shape[1])
+        self._modulator.send(layer)
+        self._channel.send(LayerSent(ready.image, layer))
+
+    def measure(self) -> ResidualSums:
+        """The sums of section 5 over the returned light. Raises GateError when there is no shot noise to speak of."""
+        returned = self._channel.receive(LayerReturned)
+        sent = self._sent[self._check(returned.image, returned.layer)]
+        received = self._detector.read()
+        sums = residual_sums(sent.quadratures, received, launched_squared=sent.squared)
+        residual = (sums.rr - sums.sr**2 / sums.ss) / sums.n_samples
+        if residual < LOST_SHOT_NOISE * self._receiver.sigma0_sq:
+            raise GateError(
+                f"server receiver: the residual variance is {residual:.3g} SNU where the dark port alone gives"
+                f" {self._receiver.sigma0_sq:.3g}: the local oscillator is lost",
+                "Check that the laser emits and that light reaches the server's receiver.",
+            )
+        return sums
+
+    def judge(self, accepted: bool) -> None:
+        """Tell the client whether to go on."""
+        if self._due is None:
+            raise ProtocolError("there is no shot to judge", "Start the run again.")
+        self._channel.send(LayerVerdict(*self._due, accepted))
+        self._due = None
+
+    def _check(self, image: int, layer: int) -> int:
+        if (image, layer) != self._due:
+            raise ProtocolError(
+                f"the client speaks of image {image}, layer {layer}; due is {self._due}", "Start the run again."
+            )
+        return layer
+
+
+def _sent(amplitudes: NDArray[np.complex64]) -> Sent:
+    quadratures = np.ascontiguousarray(launched_quadratures(amplitudes), dtype=np.float32)
+    return Sent(quadratures, float(np.sum(np.square(quadratures, dtype=np.float64))))

@@ -1,0 +1,106 @@
+"""The server's bookkeeping of the residual-noise check: estimates per layer, the sequential test, the leakage bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labctl.events import Interval, Leakage, NoiseCheck
+from labctl.protocol.estimation import Estimate, Receiver, ResidualSums, estimate, pool, weighted_mean
+from labctl.protocol.leakage import Layer, LayerLeakage, layer_leakage
+from labctl.protocol.verification import LayerNull, SequentialTest, Verdict, VerificationPlan
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What the check holds the returned light against.
+
+    ``layers``: working point of each layer; ``expected``: honest excess noise of each, SNU; ``samples``: real samples of
+    one shot of each; ``confidence``: two-sided, of all intervals.
+    """
+
+    receiver: Receiver
+    layers: tuple[Layer, ...]
+    expected: tuple[float, ...]
+    samples: tuple[int, ...]
+    images: int
+    false_alarm_rate: float
+    confidence: float
+
+
+class Verifier:
+    """Takes the sums of one layer after the other."""
+
+    def __init__(self, agreement: Agreement) -> None:
+        self._agreement = agreement
+        nulls = tuple(
+            LayerNull(samples, layer.modes, expected)
+            for samples, layer, expected in zip(
+                agreement.samples, agreement.layers, agreement.expected, strict=True
+            )
+        )
+        self._test = SequentialTest(
+            VerificationPlan(nulls, agreement.receiver, agreement.images, agreement.false_alarm_rate)
+        )
+        self._sums = [ResidualSums() for _ in agreement.layers]
+        self.verdict: Verdict | None = None
+
+    def add(self, layer: int, sums: ResidualSums) -> tuple[Estimate, Verdict]:
+        """One more shot: its own estimate, and the test after it. Raises GateError for sums that give no number."""
+        single = estimate(sums, self._agreement.receiver)
+        self._sums[layer] = self._sums[layer] + sums
+        self.verdict = self._test.update(single)
+        return single, self.verdict
+
+    def checks(self) -> tuple[NoiseCheck, tuple[NoiseCheck, ...]]:
+        """Pooled and per layer, of everything so far; layers that had no light yet are left out."""
+        seen = [index for index, sums in enumerate(self._sums) if sums.n_samples]
+        estimates = [estimate(self._sums[index], self._agreement.receiver) for index in seen]
+        leakages = [
+            layer_leakage(self._agreement.layers[index], each, self._agreement.confidence)
+            for index, each in zip(seen, estimates, strict=True)
+        ]
+        per_layer = tuple(
+            self._check(each, self._agreement.expected[index], _leakage(leak))
+            for index, each, leak in zip(seen, estimates, leakages, strict=True)
+        )
+        expected = weighted_mean(
+            [self._agreement.expected[index] for index in seen], [each.samples for each in estimates]
+        )
+        threshold = self.verdict.threshold if self.verdict else None
+        return (
+            self._check(pool(estimates), expected, _worst([_leakage(leak) for leak in leakages]), threshold),
+            per_layer,
+        )
+
+    def _check(
+        self, found: Estimate, expected: float, leakage: Leakage, threshold: float | None = None
+    ) -> NoiseCheck:
+        excess = found.excess_interval(self._agreement.confidence)
+        transmittance = found.transmittance_interval(self._agreement.confidence)
+        return NoiseCheck(
+            excess=Interval(found.excess, excess.low, excess.high),
+            expected=expected,
+            samples=found.samples,
+            transmittance=Interval(found.transmittance, transmittance.low, transmittance.high),
+            leakage=leakage,
+            threshold=threshold,
+        )
+
+
+def _leakage(found: LayerLeakage) -> Leakage:
+    return Leakage(
+        found.weights_bits_per_mode,
+        found.weights_bits_per_weight,
+        found.data_bits_v1,
+        found.data_bits_journal,
+    )
+
+
+def _worst(layers: list[Leakage]) -> Leakage:
+    """Each bound's maximum over the layers."""
+    return Leakage(
+        max(each.weights_bits_per_mode for each in layers),
+        max(each.weights_bits_per_weight for each in layers),
+        max(each.data_bits_v1 for each in layers),
+        max(each.data_bits_journal for each in layers),
+    )

@@ -1,0 +1,176 @@
+"""How much each party can learn (docs/physics.md, section 6).
+
+Weights: Holevo bound on what the client's side can learn from what does not come back, per mode and
+transmission, by the covariance of the equivalent two-mode squeezed state as in continuous-variable
+key distribution (PRX 15, 041056, weight security). The paper's limits refer to T = 1; all loss is
+the adversary's, and loss dominates.
+
+Data: what the server can learn from the noise of the returned light. Two conventions, both reported
+by name: the Cramér-Rao bound of the arXiv version 1 (per-mode marginals only) and the
+spiked-covariance bound of the journal.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from labctl.errors import ConfigError, GateError
+from labctl.protocol.estimation import Estimate
+
+_ROUNDING = 1e-12
+
+
+def holevo_entropy(v: float) -> float:
+    """Entropy in bits of a mode of symplectic eigenvalue v >= 1.
+
+    h(v) = ((v+1)/2) log2((v+1)/2) - ((v-1)/2) log2((v-1)/2), written in the mean photon number u =
+    (v-1)/2, so that nothing is lost near v = 1. Raises ConfigError below 1.
+    """
+    if not (math.isfinite(v) and v >= 1 - _ROUNDING):
+        raise ConfigError(f"a symplectic eigenvalue of {v}", "Physical states have values >= 1.")
+    return _thermal_entropy((v - 1) / 2)
+
+
+def _thermal_entropy(photons: float) -> float:
+    """Entropy in bits of a thermal state: (u+1) log2(u+1) - u log2 u."""
+    if photons <= 0:
+        return 0.0
+    inverse = math.log1p(1 / photons) if photons > 1 else math.log1p(photons) - math.log(photons)
+    return (math.log1p(photons) + photons * inverse) / math.log(2)
+
+
+def weight_leakage(mean_photons: float, transmittance: float, excess: float) -> float:
+    """I_w in bits per mode and transmission (two real weights share a mode).
+
+    With V = 2μ + 1, a = V, b = T(V-1) + 1 + ε, c² = T(V²-1): I_w = h(ν1) + h(ν2) - h(ν3), where ν1,
+    ν2 are the symplectic eigenvalues of ((a, c), (c, b)) and ν3 = b - c²/(a+1) = 1 + ε. The
+    differences that cancel are expanded: ν1 ν2 - 1 = (V-1)(1-T) + Vε and ν1 - ν2 = b - a.
+
+    Parameters
+    ----------
+    mean_photons:
+        μ, photons per mode at launch.
+    transmittance:
+        T launch to the server's receiver, the receiver's own trusted loss taken out; clamped to
+        [0, 1].
+    excess:
+        ε in SNU at the server's receiver; negative values are clamped to 0.
+
+    Raises
+    ------
+    ConfigError
+        μ not positive.
+    GateError
+        T or ε is not a number.
+    """
+    if not (math.isfinite(mean_photons) and mean_photons > 0):
+        raise ConfigError(f"mean_photons is {mean_photons}", "Give a positive number.")
+    if not (math.isfinite(transmittance) and math.isfinite(excess)):
+        raise GateError(f"no leakage from transmittance {transmittance} and excess noise {excess}")
+    loss, noise = 1 - min(max(transmittance, 0.0), 1.0), max(excess, 0.0)
+    difference = noise - 2 * mean_photons * loss
+    product_less_1 = 2 * mean_photons * loss + (2 * mean_photons + 1) * noise
+    square_less_4 = difference**2 + 4 * product_less_1
+    sum_less_2 = square_less_4 / (math.sqrt(square_less_4 + 4) + 2)
+    together = _thermal_entropy((sum_less_2 + difference) / 4)
+    together += _thermal_entropy((sum_less_2 - difference) / 4)
+    return max(together - _thermal_entropy(noise / 2), 0.0)
+
+
+def data_leakage_v1(excess_mode: float, modes: int) -> float:
+    """I_x of the arXiv version 1, bits per data symbol, at the typical symbol x = 1/sqrt(n).
+
+    Cramér-Rao: σ² = 1 + g x², J = n 2g² x²/σ⁴, I_x = ½ log2(1 + 2 x² J). The published script
+    raises σ² to the fourth power where the derivation has the square. The n in J is a number of
+    rows, here taken equal to that of modes.
+
+    Parameters
+    ----------
+    excess_mode:
+        g in SNU, excess noise of the returned mode b (2 - 2/G, times n_sp).
+    modes:
+        n, modes of a row.
+    """
+    _check_data(excess_mode, modes, 1)
+    x_squared = 1 / modes
+    variance = 1 + excess_mode * x_squared
+    information = modes * 2 * excess_mode**2 * x_squared / variance**2
+    return math.log1p(2 * x_squared * information) / (2 * math.log(2))
+
+
+def data_leakage_journal(excess_mode: float, modes: int, rows: int) -> float:
+    """I_x of the journal version: ½ log2(1 + (M/n) g²/(1+g)), bits, for M rows measured with the
+    same data.
+
+    Parameters
+    ----------
+    excess_mode:
+        g in SNU, as in :func:`data_leakage_v1`.
+    modes:
+        n, modes of a row.
+    rows:
+        M, rows of the layer (784 for the first layer of 784-784-10; the published 794 adds both
+        layers).
+    """
+    _check_data(excess_mode, modes, rows)
+    return math.log1p(rows / modes * excess_mode**2 / (1 + excess_mode)) / (2 * math.log(2))
+
+
+def _check_data(excess_mode: float, modes: int, rows: int) -> None:
+    if not (math.isfinite(excess_mode) and excess_mode >= 0 and modes >= 1 and rows >= 1):
+        raise ConfigError(
+            f"no data leakage for excess {excess_mode}, {modes} modes, {rows} rows",
+            "Give an excess noise >= 0 and at least one mode and one row.",
+        )
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What the leakage of a layer depends on, apart from what is measured.
+
+    ``mean_photons``: μ at launch. ``excess_mode``: the agreed g = n_sp (2 - 2/G) in SNU. ``modes``:
+    n of a row. ``rows``: M.
+    """
+
+    mean_photons: float
+    excess_mode: float
+    modes: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class LayerLeakage:
+    """Leakage of one layer and one transmission, in bits.
+
+    Weights at the worst ends of the intervals, and at the estimates themselves (``_raw``); per real
+    weight it is half of the figure per mode (journal version). Data per symbol in both published
+    conventions.
+    """
+
+    weights_bits_per_mode: float
+    weights_bits_per_mode_raw: float
+    data_bits_v1: float
+    data_bits_journal: float
+
+    @property
+    def weights_bits_per_weight(self) -> float:
+        """I_w/2, worst case."""
+        return self.weights_bits_per_mode / 2
+
+
+def layer_leakage(layer: Layer, estimate: Estimate, confidence: float) -> LayerLeakage:
+    """Leakage of one layer: T at the lower, ε at the upper end of its two-sided interval at
+    ``confidence``.
+
+    Raises as :func:`weight_leakage` and :func:`data_leakage_journal`.
+    """
+    photons = layer.mean_photons
+    transmittance = estimate.transmittance_interval(confidence).low
+    excess = estimate.excess_interval(confidence).high
+    return LayerLeakage(
+        weight_leakage(photons, transmittance, excess),
+        weight_leakage(photons, estimate.transmittance, estimate.excess),
+        data_leakage_v1(layer.excess_mode, layer.modes),
+        data_leakage_journal(layer.excess_mode, layer.modes, layer.rows),
+    )

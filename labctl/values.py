@@ -1,0 +1,115 @@
+"""Frozen dataclasses that cross the boundaries between rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: One setting or reading in a snapshot: a value whose unit stands in its key.
+Scalar = float | int | bool | str
+Snapshot = Mapping[str, Scalar]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who answers at an address, as the instrument tells it."""
+
+    vendor: str
+    model: str
+    serial: str = ""
+    firmware: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.vendor, self.model, self.serial) if part)
+
+
+@dataclass(frozen=True)
+class Range:
+    """Closed interval of allowed values, in ``unit``."""
+
+    low: float
+    high: float
+    unit: str = ""
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True)
+class GeneratorCapabilities:
+    """What a waveform generator can play.
+
+    ``code_min``/``code_max``: the DAC's signed integer codes; ``code_max`` is the positive full scale, half the
+    peak-to-peak amplitude. ``granularity``, ``min_length``: samples of a segment.
+    """
+
+    channels: int
+    sample_rate_hz: Range
+    amplitude_vpp: Range
+    bits: int
+    code_min: int
+    code_max: int
+    granularity: int
+    min_length: int
+    memory_samples: int
+
+
+@dataclass(frozen=True)
+class DigitizerCapabilities:
+    """``full_scale_v``: peak-to-peak input range of a channel; ``bits``: effective bits of the acquisition used."""
+
+    channels: int
+    full_scale_v: Range
+    sample_rate_hz: Range
+    bits: int
+    memory_samples: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One digitizer channel's record, in the instrument's own integer codes.
+
+    ``codes``: int16, shape (N,), one per sample. Volts are (code - y_reference) * y_increment + y_origin; sample i was
+    taken at i * x_increment + x_origin seconds after the trigger. ``low_clip``/``high_clip``: the codes that mean
+    "outside the range".
+    """
+
+    codes: NDArray[np.int16]
+    y_increment_v: float
+    y_origin_v: float
+    y_reference: int
+    x_increment_s: float
+    x_origin_s: float
+    low_clip: int
+    high_clip: int
+
+    def volts(self) -> NDArray[np.float64]:
+        """Shape (N,), volts."""
+        return (self.codes.astype(np.float64) - self.y_reference) * self.y_increment_v + self.y_origin_v
+
+    def clipped(self) -> int:
+        """How many samples lay outside the range."""
+        if self.codes.size == 0:
+            return 0
+        if self.codes.max() < self.high_clip and self.codes.min() > self.low_clip:
+            return 0
+        return int(np.count_nonzero((self.codes >= self.high_clip) | (self.codes <= self.low_clip)))
+
+
+@dataclass(frozen=True)
+class SafeState:
+    """What the read-back said after an instrument was told to go dark.
+
+    ``dark``: the read-back confirms that nothing is emitted any more. ``readings``: what was read.
+    """
+
+    instrument: str
+    dark: bool
+    readings: Snapshot = field(default_factory=dict)
+    problem: str = ""

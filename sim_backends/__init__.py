@@ -1,0 +1,1 @@
+"""The simulated laboratory: SCPI front ends that look into one optical world."""

@@ -1,0 +1,235 @@
+"""The optical circuit: from what the instruments were told to the light between them.
+
+laser -> IQ modulator -> attenuators -> fibre -> time-bin loop (unitary) -> amplifier -> tap -> client's homodyne receiver, and
+the rest back through the loop and the fibre to the server's dual-quadrature receiver. Only decoded generator samples and
+instrument settings enter; what they mean is nobody's business here.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from labctl.units import db_to_ratio
+from sim_backends.config import WorldConfig
+from sim_backends.physics import (
+    LIGHT_SPEED_M_S,
+    PLANCK_J_S,
+    Complex,
+    Double,
+    Float,
+    LoopDrive,
+    iq_transfer,
+    photons_per_bin,
+    plane_of,
+    reversed_bins,
+)
+from sim_backends.state import (
+    AmplifierState,
+    AttenuatorChannelState,
+    AttenuatorState,
+    GeneratorChannelState,
+    GeneratorState,
+    LaserState,
+)
+
+S = TypeVar("S")
+
+#: How many launched waveforms are remembered (one per layer of a run, with room to spare).
+REMEMBERED = 8
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A burst as it leaves the server. ``plane``: mean quadratures (2, M, B); ``backwards``: the same in reversed bins."""
+
+    plane: Float
+    backwards: Float
+
+
+@dataclass(frozen=True)
+class ClientOptics:
+    """The client's settings at one shot; ``rows``: how many rows the unitary is driven for."""
+
+    forward: LoopDrive
+    back: LoopDrive
+    rows: int
+    gain: float
+    n_sp: float
+    returned_fraction: float
+
+
+def emitted_power_w(laser: LaserState) -> float:
+    """Watts out of the laser's fibre."""
+    return laser.power_w if laser.emission and not laser.shutter_closed else 0.0
+
+
+def drive_volts(channel: GeneratorChannelState) -> Double:
+    """Volts at a generator's output for one pass through its segment, shape (N,); empty when it does not play."""
+    if channel.playback is None or not channel.output_on:
+        return np.empty(0)
+    scale = channel.amplitude_vpp / 2 / channel.code_max
+    return np.asarray(channel.playback.codes * scale, dtype=np.float64)
+
+
+def _repeated(volts: Double, length: int) -> Double:
+    """The segment over and over; no voltage where nothing plays."""
+    return np.resize(volts, length) if len(volts) else np.zeros(length)
+
+
+class Circuit:
+    """Looks at the instruments' states through the places of the bench."""
+
+    def __init__(self, config: WorldConfig, states: Mapping[str, object]) -> None:
+        self._config = config
+        self._states = states
+        self._launches: OrderedDict[tuple[object, ...], Launch] = OrderedDict()
+        places = config.places
+        self.laser = self._state(places.laser, LaserState)
+        self.amplifier = self._state(places.amplifier, AmplifierState)
+        self._modulator = (self._drive(places.modulator_i), self._drive(places.modulator_q))
+        self._attenuators = [self._attenuator(place) for place in places.attenuators]
+        self._loop = [
+            self._drive(place)
+            for place in (
+                places.forward_coupler,
+                places.forward_phase,
+                places.return_coupler,
+                places.return_phase,
+            )
+        ]
+        self._tap = self._drive(places.tap)
+        self._clock = self._state(places.modulator_i.partition(":")[0], GeneratorState)
+
+    def _state(self, unit: str, kind: type[S]) -> S:
+        state = self._states[unit]
+        if not isinstance(state, kind):
+            raise TypeError(f"unit {unit!r} has a {type(state).__name__}, its place needs a {kind.__name__}")
+        return state
+
+    def _drive(self, place: str) -> GeneratorChannelState:
+        unit, _, channel = place.partition(":")
+        return self._state(unit, GeneratorState).channels[int(channel) - 1]
+
+    def _attenuator(self, place: str) -> AttenuatorChannelState:
+        unit, _, channel = place.partition(":")
+        return self._state(unit, AttenuatorState).channels[int(channel)]
+
+    @property
+    def bin_rate_hz(self) -> float:
+        """One bin per sample of the server's generator."""
+        return self._clock.sample_rate_hz
+
+    def attenuation_db(self) -> float:
+        """Sum of the attenuators in series; infinite when a shutter is closed."""
+        if not all(attenuator.shutter_open for attenuator in self._attenuators):
+            return float("inf")
+        return sum(attenuator.attenuation_db for attenuator in self._attenuators)
+
+    def lo_factor(self, reference_power_w: float) -> float:
+        """Shot noise's standard deviation relative to that at the receiver's reference laser power."""
+        return float(np.sqrt(emitted_power_w(self.laser) / reference_power_w))
+
+    def bins_per_row(self) -> int:
+        """The length of the unitary's drive; 0 when it is not driven."""
+        return len(drive_volts(self._loop[0]))
+
+    def launch(self, bins: int) -> Launch | None:
+        """What the server sends, cut in rows of ``bins``; None when its generator does not play."""
+        in_phase, quadrature = self._modulator
+        if in_phase.playback is None or quadrature.playback is None:
+            return None
+        key = (
+            in_phase.playback.version,
+            quadrature.playback.version,
+            in_phase.amplitude_vpp,
+            quadrature.amplitude_vpp,
+            in_phase.output_on,
+            quadrature.output_on,
+            emitted_power_w(self.laser),
+            self.laser.wavelength_m,
+            self.attenuation_db(),
+            self.bin_rate_hz,
+            bins,
+        )
+        if key not in self._launches:
+            field = self._field(in_phase, quadrature)
+            missing = -len(field) % bins
+            plane = plane_of(np.concatenate([field, np.zeros(missing)]), (len(field) + missing) // bins)
+            self._launches[key] = Launch(plane, reversed_bins(plane))
+            if len(self._launches) > REMEMBERED:
+                self._launches.popitem(last=False)
+        self._launches.move_to_end(key)
+        return self._launches[key]
+
+    def _field(self, in_phase: GeneratorChannelState, quadrature: GeneratorChannelState) -> Complex:
+        physics = self._config.modulator
+        v_i, v_q = drive_volts(in_phase), drive_volts(quadrature)
+        length = max(len(v_i), len(v_q))
+        v_i, v_q = _repeated(v_i, length), _repeated(v_q, length)
+        photons = photons_per_bin(
+            emitted_power_w(self.laser), self.laser.wavelength_m, self.bin_rate_hz
+        ) * db_to_ratio(-(physics.loss + self.attenuation_db()))
+        return np.asarray(np.sqrt(photons) * iq_transfer(v_i, v_q, physics.v_pi_i, physics.v_pi_q))
+
+    def client(self, bins: int) -> ClientOptics:
+        """The client's optics for rows of ``bins`` bins."""
+        physics = self._config.unitary
+        transmittance = db_to_ratio(-physics.loop_loss)
+        theta, phi, theta_back, phi_back = (
+            self._angles(channel, bins, factor / v_pi)
+            for channel, factor, v_pi in zip(
+                self._loop,
+                (np.pi / 2, np.pi, np.pi / 2, np.pi),
+                (
+                    physics.v_pi_forward_coupler,
+                    physics.v_pi_forward_phase,
+                    physics.v_pi_return_coupler,
+                    physics.v_pi_return_phase,
+                ),
+                strict=True,
+            )
+        )
+        playback = self._loop[0].playback
+        return ClientOptics(
+            forward=LoopDrive(theta, phi, transmittance),
+            back=LoopDrive(theta_back, phi_back, transmittance),
+            rows=0 if playback is None else playback.loops or np.iinfo(np.int64).max,
+            gain=self.gain(),
+            n_sp=self._config.amplifier.n_sp,
+            returned_fraction=self._returned_fraction(),
+        )
+
+    @staticmethod
+    def _angles(channel: GeneratorChannelState, bins: int, per_volt: float) -> Double:
+        return np.asarray(_repeated(drive_volts(channel), bins) * per_volt)
+
+    def gain(self) -> float:
+        """The amplifier's power gain; 1 (a piece of fibre) when it is not pumped."""
+        if not self.amplifier.emission or self.amplifier.interlock_open:
+            return 1.0
+        curve = self._config.amplifier.gain_curve
+        return float(
+            np.interp(
+                self.amplifier.pump_a, [point.pump for point in curve], [point.gain for point in curve]
+            )
+        )
+
+    def _returned_fraction(self) -> float:
+        """Of the tap, at the moment the collected mode passes it: the last sample of its drive."""
+        volts = drive_volts(self._tap)
+        if len(volts) == 0:
+            return 1.0
+        return float(np.cos(np.pi * volts[-1] / (2 * self._config.tap.v_pi)) ** 2)
+
+    def launched_power_w(self) -> float:
+        """Mean optical power sent to the client."""
+        launch = self.launch(max(self.bins_per_row(), 1))
+        if launch is None:
+            return 0.0
+        photons = float(np.mean(np.sum(np.square(launch.plane, dtype=np.float64), axis=0))) / 4
+        return photons * self.bin_rate_hz * PLANCK_J_S * LIGHT_SPEED_M_S / self.laser.wavelength_m

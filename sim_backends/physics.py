@@ -1,0 +1,183 @@
+"""Formulas of the optical twin, as pure functions.
+
+Shot-noise units (SNU): X = a + a†, P = -i(a - a†), vacuum variance 1 for each. A field of M rows of B time bins stands as a
+*plane*: float32 of shape (2, M, B), X quadratures first, then P. Mode vectors z of B complex numbers stand as a *basis*: float32
+of shape (2, 2, B), so that ``sum(plane[q] @ basis[q].T for q in (0, 1))`` has the quadratures of b = Σ z_k* a_k as columns. Sections refer to docs/physics.md; the protocol is Sulimany et al., Phys. Rev. X 15, 041056 (2025).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+Double = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+
+PLANCK_J_S: Final = 6.62607015e-34
+LIGHT_SPEED_M_S: Final = 299_792_458.0
+
+
+def photons_per_bin(power_w: float, wavelength_m: float, rate_hz: float) -> float:
+    """Mean photon number of one time bin of continuous light: P λ / (h c f)."""
+    return power_w * wavelength_m / (PLANCK_J_S * LIGHT_SPEED_M_S * rate_hz)
+
+
+def iq_transfer(v_i: Double, v_q: Double, v_pi_i: float, v_pi_q: float) -> Complex:
+    """Field transmission of an IQ modulator at null, 1 at most: (sin(π v_I/2V_π) + i sin(π v_Q/2V_π))/√2 (section 4)."""
+    in_phase = np.sin(v_i * (np.pi / (2 * v_pi_i)))
+    quadrature = np.sin(v_q * (np.pi / (2 * v_pi_q)))
+    return np.asarray((in_phase + 1j * quadrature) / np.sqrt(2))
+
+
+def loop_mode(theta: Double, phi: Double, loop_transmittance: float) -> Complex:
+    """The mode that one pass of the time-bin loop collects, shape (B,) (section 3a).
+
+    z'_k = sin θ_k e^{iφ_k} Π_{j>k} cos θ_j T_l^{(B-1-k)/2}; what its norm lacks from 1 is vacuum.
+    """
+    after = np.ones_like(theta)
+    after[:-1] = np.cumprod((np.cos(theta[1:]) * np.sqrt(loop_transmittance))[::-1])[::-1]
+    return np.asarray(np.sin(theta) * np.exp(1j * phi) * after)
+
+
+def basis_of(mode: Complex) -> Float:
+    """The (2, 2, B) real basis of a mode vector z: [quadrature of the bins, quadrature of b, bin]."""
+    real, imag = mode.real, mode.imag
+    return np.array([[real, -imag], [imag, real]], dtype=np.float32)
+
+
+def project(plane: Float, basis: Float) -> Double:
+    """Quadratures of b = Σ z_k* a_k for every row, shape (M, 2)."""
+    parts = np.matmul(plane, basis.transpose(0, 2, 1))
+    return np.asarray(parts[0] + parts[1], dtype=np.float64)
+
+
+def plane_of(field: Complex, rows: int) -> Float:
+    """Mean quadratures 2 Re α, 2 Im α of amplitudes of shape (rows * B,) or (rows, B), as a plane."""
+    grid = field.reshape(rows, -1)
+    return np.stack([2 * grid.real, 2 * grid.imag]).astype(np.float32)
+
+
+def reversed_bins(plane: Float) -> Float:
+    """The same plane in reversed bin order, as the light leaves the time-reversing buffer."""
+    return np.ascontiguousarray(plane[:, :, ::-1])
+
+
+@dataclass(frozen=True)
+class LoopDrive:
+    """One pass's settings: coupler angles θ and phases φ, shape (B,), and the loop's power transmittance."""
+
+    theta: Double
+    phi: Double
+    transmittance: float
+
+    def mode(self) -> Complex:
+        """The mode this pass collects (or, backwards, fills)."""
+        return loop_mode(self.theta, self.phi, self.transmittance)
+
+    def same_as(self, other: LoopDrive) -> bool:
+        """Whether the other pass has exactly these settings."""
+        return (
+            self.transmittance == other.transmittance
+            and np.array_equal(self.theta, other.theta)
+            and np.array_equal(self.phi, other.phi)
+        )
+
+
+def round_trip_mean(
+    launched: Float, forward: LoopDrive, back: LoopDrive, loop_gain: float
+) -> Float:
+    """Mean plane after forward pass, amplitude gain ``loop_gain`` on the collected mode, and return pass.
+
+    Bin by bin through the loop as section 3a has it; for passes that are not each other's adjoint, or lossy ones. Means
+    only: the passes are passive, so what surrounds the amplified mode stays vacuum noise of variance 1.
+    """
+    bins = launched.shape[2]
+    light = launched[0] + 1j * launched[1]
+    amplitude = np.sqrt(forward.transmittance)
+    outputs = np.empty_like(light)
+    held = np.zeros(light.shape[0], dtype=light.dtype)
+    for k in range(bins):
+        arriving = np.exp(-1j * forward.phi[k]) * light[:, k]
+        sine, cosine = np.sin(forward.theta[k]), np.cos(forward.theta[k])
+        held = held * amplitude if k else held
+        outputs[:, k] = cosine * arriving - sine * held
+        held = cosine * held + sine * arriving
+    held = held * loop_gain
+    amplitude = np.sqrt(back.transmittance)
+    for k in range(bins - 1, -1, -1):
+        sine, cosine = np.sin(back.theta[k]), np.cos(back.theta[k])
+        waiting = outputs[:, k].copy()
+        outputs[:, k] = np.exp(1j * back.phi[k]) * (sine * held + cosine * waiting)
+        held = (cosine * held - sine * waiting) * amplitude
+    return np.stack([outputs.real, outputs.imag]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class TapNoise:
+    """Noises of the amplified and tapped mode, SNU: shape (M, 2) each, columns X and P.
+
+    ``measured``: at the client's detector before its own losses; ``returned``: in the mode that goes back.
+    """
+
+    measured: Double
+    returned: Double
+
+
+def amplify_and_tap(
+    generator: np.random.Generator, rows: int, gain: float, n_sp: float, returned_fraction: float
+) -> TapNoise:
+    """Quantum noise of one mode through a phase-insensitive amplifier and a tap (sections 3 and 4).
+
+    Every vacuum is drawn: the mode's own, the amplifier's (G-1)(2 n_sp - 1), and the tap's. For n_sp = 1 and a returned
+    fraction 1/G the measured variance is (2G²-3G+2)/G, the returned one 3 - 2/G, their covariance 2(G-1)^1.5/G.
+    """
+    draws = generator.standard_normal((3, rows, 2))
+    amplified = np.sqrt(gain) * draws[0] + np.sqrt((gain - 1) * (2 * n_sp - 1)) * draws[1]
+    through, tapped = np.sqrt(returned_fraction), np.sqrt(1 - returned_fraction)
+    return TapNoise(
+        measured=tapped * amplified - through * draws[2],
+        returned=through * amplified + tapped * draws[2],
+    )
+
+
+def detect(
+    generator: np.random.Generator, mean: Double, noise: Double, efficiency: float, electronic: float
+) -> Double:
+    """A detector of efficiency η and electronic noise v_el turns variance v into η v + (1 - η) + v_el."""
+    draws = generator.standard_normal((2, *mean.shape))
+    return np.asarray(
+        np.sqrt(efficiency) * (mean + noise)
+        + np.sqrt(1 - efficiency) * draws[0]
+        + np.sqrt(electronic) * draws[1]
+    )
+
+
+def received_plane(
+    generator: np.random.Generator,
+    mean: Float,
+    basis: Float,
+    in_mode: Double,
+    isotropic_variance: float,
+    buffers: tuple[Float, Float] | None = None,
+) -> Float:
+    """Every received quadrature of a shot, explicitly: shape (2, M, B), SNU.
+
+    ``mean``: plane of mean values at the receiver. ``basis``: the (2, 2, B) orthonormal basis of the one mode whose noise is
+    not the others'. ``in_mode``: shape (M, 2), the noise (with any offset of its mean) to stand in that mode; all other
+    modes get independent noise of ``isotropic_variance``. The mode's component is taken out of the white noise and the given
+    one put in its place, so that the plane's covariance is exactly isotropic plus rank one. ``buffers``: two planes of the
+    same shape to work in, the first of which is returned (fresh memory costs as much as the arithmetic).
+    """
+    plane, scratch = buffers or (np.empty_like(mean), np.empty_like(mean))
+    generator.standard_normal(dtype=np.float32, out=plane)
+    if isotropic_variance != 1.0:
+        plane *= np.float32(np.sqrt(isotropic_variance))
+    correction = (in_mode - project(plane, basis)).astype(np.float32)
+    plane += mean
+    np.matmul(correction, basis, out=scratch)
+    plane += scratch
+    return plane

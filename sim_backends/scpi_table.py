@@ -1,0 +1,322 @@
+"""From header patterns as manuals print them to a table of commands, and from message text to calls.
+
+``[:SOURce]:POWer[:LEVel]`` has nodes that may be left out; ``:CHANnel<n>:RANGe`` has a numeric suffix, 1 when it is left out and
+within 1..4 when the pattern says ``<n:4>``. Any case, short or long form, the leading colon is optional. Within one message a
+header without leading colon continues at the level of the one before it (SCPI-1999 volume 1, 6.2.4).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, NamedTuple, TypeVar, overload
+
+from sim_backends.scpi_values import Maybe, Number, Parameter, Reply, Rest, Token
+from sim_backends.status import ScpiError
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T", bound=Reply)
+
+_MARK: Final = "_scpi_entries"
+_CACHE_SIZE: Final = 4096
+_NODE: Final = re.compile(r"(\[)?:?(\*?[A-Za-z][A-Za-z0-9_]*)(<n(?::(\d+))?>)?(\])?|(\[)|(\])")
+
+
+def command(pattern: str, *parameters: Parameter[Any]) -> Callable[[F], F]:
+    """Marks a method as the handler of a command: ``handler(self, *suffixes, *values)``."""
+    return _marker(pattern, parameters, returns=False)
+
+
+def query(pattern: str, *parameters: Parameter[Any]) -> Callable[[F], F]:
+    """Marks a method as the handler of a query (``pattern`` ends with ``?``); it returns a Reply."""
+    if not pattern.endswith("?"):
+        raise ValueError(f"a query ends with '?', unlike {pattern!r}")
+    return _marker(pattern, parameters, returns=True)
+
+
+def _marker(
+    pattern: str, parameters: tuple[Parameter[Any], ...], returns: bool
+) -> Callable[[F], F]:
+    def mark(handler: F) -> F:
+        entries: list[Entry] = getattr(handler, _MARK, [])
+        entries.append(Entry(pattern, parameters, handler, returns))
+        setattr(handler, _MARK, entries)
+        return handler
+
+    return mark
+
+
+class Setting(Generic[T]):
+    """A value that is only kept and given back: command, query and ``*RST`` in one declarative line.
+
+    ``dwell_s = Setting(":SWEep:DWELl", Number("S", (0, 999.9)), 0.0)`` is a class attribute of a front end; on an instance
+    ``unit.dwell_s`` is the value. With numeric suffixes use :meth:`at`. A query of a number with limits also answers
+    MIN and MAX. ``shown`` formats the answer.
+    """
+
+    def __init__(
+        self,
+        pattern: str,
+        parameter: Parameter[T],
+        default: T,
+        shown: Callable[[T], Reply] | None = None,
+    ) -> None:
+        self.default = default
+        self._pattern = pattern
+        self._parameter = parameter
+        self._shown = shown
+        self._values = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._values = f"_setting_{name}"
+
+    def _stored(self, unit: object) -> dict[tuple[int, ...], T]:
+        values: dict[tuple[int, ...], T] = unit.__dict__.setdefault(self._values, {})
+        return values
+
+    @overload
+    def __get__(self, unit: None, owner: type) -> Setting[T]: ...
+
+    @overload
+    def __get__(self, unit: object, owner: type) -> T: ...
+
+    def __get__(self, unit: object | None, owner: type) -> Setting[T] | T:
+        return self if unit is None else self.at(unit)
+
+    def at(self, unit: object, *suffixes: int) -> T:
+        """The value for these numeric suffixes."""
+        return self._stored(unit).get(suffixes, self.default)
+
+    def put(self, unit: object, value: T, *suffixes: int) -> None:
+        """Set from inside the front end."""
+        self._stored(unit)[suffixes] = value
+
+    def reset(self, unit: object) -> None:
+        """All suffixes back to the default."""
+        self._stored(unit).clear()
+
+    def entries(self) -> Iterator[Entry]:
+        """Its command and its query."""
+
+        def store(unit: object, *arguments: Any) -> None:
+            self._stored(unit)[arguments[:-1]] = arguments[-1]
+
+        def answer(unit: object, *arguments: Any) -> Reply:
+            *suffixes, which = arguments
+            value: T = self.at(unit, *suffixes)
+            reply: Reply = value
+            if which:
+                reply = self._parameter.special(which, unit)
+                if not isinstance(reply, type(self.default)):
+                    return reply
+                value = reply
+            return reply if self._shown is None else self._shown(value)
+
+        yield Entry(self._pattern, (self._parameter,), store, returns=False)
+        yield Entry(self._pattern + "?", (Maybe(_WORD, ""),), answer, returns=True)
+
+
+class _Word(Parameter[str]):
+    def parse(self, token: Token, unit: Any) -> str:
+        if isinstance(token, str):
+            return token.strip().upper()
+        raise ScpiError(-104)
+
+
+_WORD: Final = _Word()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a command table."""
+
+    pattern: str
+    parameters: tuple[Parameter[Any], ...]
+    handler: Callable[..., Any]
+    returns: bool
+    regex: re.Pattern[str] = field(init=False)
+    highest: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        regex, highest = compile_pattern(self.pattern)
+        object.__setattr__(self, "regex", regex)
+        object.__setattr__(self, "highest", highest)
+
+    def values(self, tokens: tuple[Token, ...], unit: Any) -> list[Any]:
+        """The tokens as values. Raises ScpiError, -109 for one too few and -108 for one too many."""
+        values: list[Any] = []
+        for position, parameter in enumerate(self.parameters):
+            if isinstance(parameter, Rest):
+                if len(tokens) - position < parameter.least:
+                    raise ScpiError(-109)
+                values.append(parameter.parse_all(tokens[position:], unit))
+                return values
+            if position < len(tokens):
+                values.append(parameter.parse(tokens[position], unit))
+            elif isinstance(parameter, Maybe):
+                values.append(parameter.default)
+            else:
+                raise ScpiError(-109)
+        if len(tokens) > len(self.parameters):
+            raise ScpiError(-108)
+        return values
+
+
+def compile_pattern(pattern: str) -> tuple[re.Pattern[str], tuple[int, ...]]:
+    """A regular expression for upper-case headers with leading colon, and the highest value of each suffix (0: any)."""
+    body = pattern.rstrip("?")
+    parts: list[str] = []
+    highest: list[int] = []
+    position = 0
+    while position < len(body):
+        match = _NODE.match(body, position)
+        if match is None:
+            raise ValueError(f"bad header pattern {pattern!r} at {body[position:]!r}")
+        position = match.end()
+        if match[5] or match[6]:
+            parts.append("(?:" if match[5] else ")?")
+            continue
+        parts.append("(?:" if match[1] else "")
+        parts.append(_node(match[2]))
+        if match[3]:
+            parts.append(r"(\d*)")
+            highest.append(int(match[4] or 0))
+        parts.append(")?" if match[4 + 1 - 0] else "")
+    query_mark = r"\?" if pattern.endswith("?") else ""
+    return re.compile("".join(parts) + query_mark), tuple(highest)
+
+
+def _node(name: str) -> str:
+    if name.startswith("*"):
+        return re.escape(name.upper())
+    short = "".join(letter for letter in name if not letter.islower())
+    rest = name[len(short) :].upper() if name.startswith(short) else ""
+    return f":{short}(?:{rest})?" if rest else f":{name.upper()}"
+
+
+class Call(NamedTuple):
+    """One command of a message, ready to be carried out; ``error`` instead when it cannot be."""
+
+    entry: Entry | None
+    suffixes: tuple[int, ...] = ()
+    tokens: tuple[Token, ...] = ()
+    error: int = 0
+
+
+class CommandTable:
+    """All commands of one front-end class. Looked-up headers and whole short messages are remembered."""
+
+    def __init__(self, owner: type) -> None:
+        self.entries = list(_entries_of(owner))
+        self._headers: dict[str, Call] = {}
+
+    def find(self, header: str) -> Call:
+        """The entry and suffixes of an absolute header (leading colon or asterisk), -113 or -114 as error."""
+        found = self._headers.get(header)
+        if found is None:
+            found = self._search(header.upper())
+            if len(self._headers) >= _CACHE_SIZE:
+                self._headers.clear()
+            self._headers[header] = found
+        return found
+
+    def _search(self, header: str) -> Call:
+        for entry in self.entries:
+            match = entry.regex.fullmatch(header)
+            if match is None:
+                continue
+            suffixes = tuple(int(group or 1) for group in match.groups(default=""))
+            wrong = any(
+                suffix < 1 or (highest and suffix > highest)
+                for suffix, highest in zip(suffixes, entry.highest, strict=True)
+            )
+            return Call(None, error=-114) if wrong else Call(entry, suffixes)
+        return Call(None, error=-113)
+
+    def parse(
+        self, text: bytes, block: memoryview | None, path: str
+    ) -> tuple[list[Call], str]:
+        """The calls that a message means, and the header path after it.
+
+        ``path``: where a relative first header continues (``:`` for a new message). A call that cannot be made ends the list.
+        """
+        calls: list[Call] = []
+        units = split_outside_quotes(text.decode("latin-1"), ";")
+        for index, part in enumerate(units):
+            part = part.strip()
+            if not part:
+                continue
+            header, _, data = part.partition(" ") if "\t" not in part else _split_header(part)
+            absolute = header if header[0] in ":*" else path + header
+            found = self.find(absolute)
+            if found.error:
+                calls.append(found)
+                break
+            if absolute[0] == ":":
+                path = absolute[: absolute.rindex(":") + 1]
+            last = block if index == len(units) - 1 else None
+            calls.append(found._replace(tokens=_tokens(data, last)))
+        return calls, path
+
+
+def _split_header(part: str) -> tuple[str, str, str]:
+    pieces = part.split(None, 1)
+    return pieces[0], " ", pieces[1] if len(pieces) > 1 else ""
+
+
+def _tokens(data: str, block: memoryview | None) -> tuple[Token, ...]:
+    data = data.strip()
+    if block is None:
+        return tuple(split_outside_quotes(data, ",")) if data else ()
+    before = split_outside_quotes(data, ",")
+    if before[-1].strip():  # something stands between the last comma and the block
+        return (*before, block)
+    return (*before[:-1], block)
+
+
+def split_outside_quotes(text: str, separator: str) -> list[str]:
+    """Split at a separator that stands neither in a quoted string nor in parentheses."""
+    if '"' not in text and "'" not in text and "(" not in text:
+        return text.split(separator)
+    parts: list[str] = []
+    start, quote, depth = 0, "", 0
+    for position, letter in enumerate(text):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        elif letter in "()":
+            depth = max(0, depth + (1 if letter == "(" else -1))
+        elif letter == separator and not depth:
+            parts.append(text[start:position])
+            start = position + 1
+    parts.append(text[start:])
+    return parts
+
+
+def _entries_of(owner: type) -> Iterator[Entry]:
+    """Own entries first: a subclass may redefine a header of its base."""
+    seen: set[str] = set()
+    for cls in owner.__mro__:
+        for name, value in vars(cls).items():
+            if name in seen:
+                continue
+            seen.add(name)
+            if isinstance(value, Setting):
+                yield from value.entries()
+            else:
+                yield from getattr(value, _MARK, ())
+
+
+__all__ = [
+    "Call",
+    "CommandTable",
+    "Entry",
+    "Number",
+    "Setting",
+    "command",
+    "compile_pattern",
+    "query",
+    "split_outside_quotes",
+]

@@ -1,0 +1,105 @@
+"""One shot: the burst that follows one trigger, with all its quantum noise, seen by both receivers."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from labctl.units import db_to_ratio
+from sim_backends.circuit import ClientOptics, Launch
+from sim_backends.config import ReceiverPhysics, WorldConfig
+from sim_backends.physics import (
+    Double,
+    Float,
+    TapNoise,
+    amplify_and_tap,
+    basis_of,
+    detect,
+    project,
+    received_plane,
+    round_trip_mean,
+)
+
+#: A dual-quadrature receiver splits each mode in two (section 5 of docs/physics.md).
+DUAL_KAPPA = 0.5
+
+
+class Shot:
+    """Rows of bins on their way from server to client and back.
+
+    Draws come in a fixed order from the shot's own generator, whoever looks first: the tapped mode's noise, the client's
+    receiver, the returned mode's losses, and last the server's plane.
+    """
+
+    def __init__(
+        self,
+        config: WorldConfig,
+        launch: Launch,
+        client: ClientOptics,
+        lo_factors: tuple[float, float],
+        generator: np.random.Generator,
+        buffers: tuple[Float, Float],
+    ) -> None:
+        self._config = config
+        self._launch = launch
+        self._client = client
+        self._generator = generator
+        self._buffers = buffers
+        _, self.rows, self.bins = launch.plane.shape
+        self._out = np.sqrt(db_to_ratio(-config.channel.loss_out))
+        self._electronic = (
+            _electronic(config.client_receiver, lo_factors[0]),
+            _electronic(config.server_receiver, lo_factors[1]),
+        )
+        self._driven = np.arange(self.rows) < client.rows
+        self._mode = client.forward.mode()
+        self._collected = self._out * project(launch.plane, basis_of(self._mode))
+        self._collected[~self._driven] = 0.0
+        self._noise: TapNoise = amplify_and_tap(
+            generator, self.rows, client.gain, client.n_sp, client.returned_fraction
+        )
+        amplitude = np.sqrt((1 - client.returned_fraction) * client.gain)
+        receiver = config.client_receiver
+        #: The client's X quadrature, one per row, shape (M,), in units of its receiver's shot noise.
+        self.measured: Double = detect(
+            generator,
+            amplitude * self._collected[:, 0],
+            self._noise.measured[:, 0],
+            receiver.efficiency,
+            self._electronic[0],
+        )
+        self._white = generator.standard_normal((self.rows, 2))
+
+    @cached_property
+    def received(self) -> Float:
+        """The server's plane (2, M, B) in its receiver's shot-noise units, bins as they arrive: reversed."""
+        client = self._client
+        channel, receiver = self._config.channel, self._config.server_receiver
+        power = DUAL_KAPPA * receiver.efficiency * db_to_ratio(-channel.loss_back)
+        amplitude = float(np.sqrt(power))
+        loop_gain = float(np.sqrt(client.returned_fraction * client.gain))
+        back = client.back.mode()
+        adjoint = client.forward.transmittance == 1 and client.back.same_as(client.forward)
+        if adjoint:
+            mean = self._launch.backwards * np.float32(amplitude * self._out)
+            offset = (loop_gain - 1) * self._collected
+        else:
+            mean = round_trip_mean(self._launch.plane, client.forward, client.back, loop_gain)
+            mean = mean[:, :, ::-1] * np.float32(amplitude * self._out)
+            offset = np.zeros_like(self._collected)
+        norm = float(np.linalg.norm(back))
+        isotropic = 1 + self._electronic[1]
+        shared = amplitude * norm
+        in_mode = shared * (offset + self._noise.returned)
+        in_mode += np.sqrt(isotropic - shared**2) * self._white
+        in_mode[~self._driven] = np.sqrt(isotropic) * self._white[~self._driven]
+        unit = back[::-1] / norm if norm > 0 else back
+        return received_plane(
+            self._generator, mean, basis_of(unit), in_mode, isotropic, self._buffers
+        )
+
+
+def _electronic(receiver: ReceiverPhysics, lo_factor: float) -> float:
+    """Electronic noise in units of the present shot noise; with no local oscillator the caller has none to speak of."""
+    return receiver.electronic_noise / lo_factor**2 if lo_factor > 0 else 0.0

@@ -1,0 +1,327 @@
+"""What every simulated unit has: a name, the world around it, options, and connections that bytes go through.
+
+A *connection* is one open session. The transport (the VISA library in this process, or a network server) calls
+:meth:`Connection.receive` with what the client wrote, and :meth:`Connection.take` for what it may read. All work on a unit
+happens under ``unit.lock``; units of one laboratory should share one lock, since a trigger reaches from one into the next.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+from typing import ClassVar, Protocol
+
+from labctl.errors import ConfigError
+from sim_backends.faults import Fault
+from sim_backends.scpi_input import InputBuffer, Message
+from sim_backends.state import WorldView
+
+Data = bytes | bytearray | memoryview
+
+
+class Ending(IntEnum):
+    """Why :meth:`Connection.take` stopped: with END, at the termination character, or because ``count`` was reached."""
+
+    END = 0
+    TERMINATION = 1
+    COUNT = 2
+
+
+class Framing(Protocol):
+    """Turns the bytes of one sender into messages. ``idle``: nothing is pending."""
+
+    idle: bool
+
+    def feed(self, data: Data, end: bool) -> Iterator[Message]: ...
+
+    def clear(self) -> None: ...
+
+
+class Connection:
+    """One session with a unit.
+
+    ``stream``: a byte stream without message boundaries (raw socket, serial line); otherwise a message transport with END
+    (GPIB, USBTMC, HiSLIP, VXI-11), where an unread answer is dropped when the next message comes.
+    ``arrived`` is notified when an answer comes later than its message, and when the connection ends.
+    """
+
+    def __init__(self, unit: Unit, stream: bool) -> None:
+        self.unit = unit
+        self.stream = stream
+        self.framing = unit.new_framing()
+        self.arrived = threading.Condition(unit.lock)
+        self.lost = False
+        self._replies: deque[bytes] = deque()
+        self._position = 0  # in the first reply
+
+    def receive(self, data: Data, end: bool = False) -> None:
+        """The client wrote ``data``; ``end``: END came with the last byte. Obeys all messages that are complete."""
+        unit = self.unit
+        with unit.lock:
+            if unit.fault is None or not unit.fault.deaf:
+                unit.receive(self, data, end)
+
+    def put(self, reply: bytes) -> None:
+        """Queue one response message, terminator included (called by the unit)."""
+        fault = self.unit.fault
+        if fault is not None:
+            altered = fault.answer(reply)
+            if altered is None:
+                return
+            reply = altered
+        self._replies.append(reply)
+        self.arrived.notify_all()
+
+    @property
+    def answered(self) -> bool:
+        """Whether anything waits to be read."""
+        return bool(self._replies)
+
+    def take(self, count: int, termination: bytes = b"") -> tuple[bytes, Ending] | None:
+        """At most ``count`` bytes of what waits, or None when the read is not satisfied (yet).
+
+        On a stream a read wants ``count`` bytes or the termination character (one byte; empty: not looked for).
+        """
+        replies = self._replies
+        if not replies:
+            return None
+        if self.stream:
+            return self._take_stream(count, termination)
+        reply, start = replies[0], self._position
+        stop = start + count
+        ending = Ending.COUNT
+        if termination:
+            found = reply.find(termination, start, stop)
+            if found >= 0:
+                stop, ending = found + 1, Ending.TERMINATION
+        if stop >= len(reply):
+            ending = Ending.END
+        return self._cut(stop), ending
+
+    def _take_stream(self, count: int, termination: bytes) -> tuple[bytes, Ending] | None:
+        reply, start = self._replies[0], self._position
+        if termination:
+            found = reply.find(termination, start, start + count)
+            if found >= 0:
+                return self._cut(found + 1), Ending.TERMINATION
+        if len(reply) - start >= count:
+            return self._cut(start + count), Ending.COUNT
+        if len(self._replies) == 1:
+            return None
+        merged = reply[start:] + b"".join(list(self._replies)[1:])
+        self._replies.clear()
+        self._replies.append(merged)
+        self._position = 0
+        return self._take_stream(count, termination)
+
+    def _cut(self, stop: int) -> bytes:
+        reply, start = self._replies[0], self._position
+        if stop >= len(reply):
+            self._replies.popleft()
+            self._position = 0
+            return reply if start == 0 else reply[start:]
+        self._position = stop
+        return reply[start:stop]
+
+    def drop_replies(self) -> bool:
+        """Forget what was not read; whether there was anything."""
+        had = bool(self._replies)
+        self._replies.clear()
+        self._position = 0
+        return had
+
+    def rest(self, count: int) -> bytes:
+        """What a stream holds, fewer than ``count`` bytes perhaps: a read that timed out takes it along."""
+        everything = b"".join(self._replies)[self._position :]
+        self.drop_replies()
+        if len(everything) > count:
+            self._replies.append(everything[count:])
+        return everything[:count]
+
+    def clear(self) -> None:
+        """Device clear: on a message transport the unit forgets half a message and what it was about to say.
+
+        A byte stream has no such signal: only what was not read is thrown away.
+        """
+        with self.unit.lock:
+            self.drop_replies()
+            if not self.stream:
+                self.framing.clear()
+                self.unit.cleared(self)
+
+    def lose(self) -> None:
+        """The connection broke: every further read or write fails, a waiting one wakes up."""
+        self.lost = True
+        self.arrived.notify_all()
+
+    def close(self) -> None:
+        """The client hung up."""
+        with self.unit.lock:
+            self.lose()
+            self.unit.hung_up(self)
+
+
+class Unit(ABC):
+    """One simulated instrument.
+
+    A front end is a module ``sim_backends.<MODEL>`` with one subclass that carries that MODEL, made with
+    ``(name, world, options)``; it keeps what it was told in ``self.state`` (see :mod:`sim_backends.state`).
+    """
+
+    MODEL: ClassVar[str] = ""
+
+    def __init__(self, name: str, world: WorldView) -> None:
+        self.name = name
+        self.world = world
+        self.lock: threading.RLock = threading.RLock()
+        self.fault: Fault | None = None
+        self.connections: list[Connection] = []
+
+    def new_framing(self) -> Framing:
+        """How this unit finds its messages in the bytes of one sender."""
+        return InputBuffer()
+
+    def connect(self, stream: bool) -> Connection | None:
+        """A new session, or None when the unit cannot be reached."""
+        with self.lock:
+            if self.fault is not None and self.fault.breaks:
+                return None
+            connection = Connection(self, stream)
+            self.connections.append(connection)
+            return connection
+
+    def set_fault(self, fault: Fault | None) -> None:
+        """Inject a fault, or take it away; connections that it broke stay broken."""
+        with self.lock:
+            self.fault = fault
+            if fault is not None and fault.breaks:
+                for connection in list(self.connections):
+                    connection.lose()
+
+    def receive(self, connection: Connection, data: Data, end: bool) -> None:
+        """Bytes came in on a connection (called under the lock)."""
+        for message in connection.framing.feed(data, end):
+            self.obey(connection, message)
+
+    @abstractmethod
+    def obey(self, connection: Connection, message: Message) -> None:
+        """Do what one whole message says, and put answers to ``connection``."""
+
+    def status_byte(self, connection: Connection) -> int:
+        """What a serial poll reads."""
+        return 16 if connection.answered else 0
+
+    def starved(self, connection: Connection) -> None:
+        """A client reads and nothing waits: a chance to finish what time alone completes."""
+
+    def wake_in_s(self) -> float | None:
+        """Seconds on the lab's clock after which something may come by itself; None: nothing will."""
+        return None
+
+    def cleared(self, connection: Connection) -> None:
+        """Device clear came in on ``connection``."""
+
+    def hung_up(self, connection: Connection) -> None:
+        """A connection ended."""
+        if connection in self.connections:
+            self.connections.remove(connection)
+
+
+class OptionReader:
+    """Takes a unit's options one by one, with their types, and complains about those that nobody took."""
+
+    def __init__(self, name: str, model: str, options: Mapping[str, object]) -> None:
+        self._where = f"unit {name!r} ({model})"
+        self._options = dict(options)
+        self._known: list[str] = []
+
+    def _take(self, key: str, default: object) -> object:
+        self._known.append(key)
+        return self._options.pop(key, default)
+
+    def text(self, key: str, default: str, allowed: tuple[str, ...] = ()) -> str:
+        """A string, one of ``allowed`` if any are given."""
+        value = self._take(key, default)
+        if not isinstance(value, str) or (allowed and value not in allowed):
+            raise self._wrong(key, value, f"one of {', '.join(allowed)}" if allowed else "a text")
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        """true or false."""
+        value = self._take(key, default)
+        if not isinstance(value, bool):
+            raise self._wrong(key, value, "true or false")
+        return value
+
+    def number(self, key: str, default: float, low: float, high: float) -> float:
+        """A number within [low, high]."""
+        value = self._take(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self._wrong(key, value, f"a number from {low:g} to {high:g}")
+        return float(value)
+
+    def integer(self, key: str, default: int, low: int, high: int) -> int:
+        """An integer within [low, high]."""
+        value = self._take(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self._wrong(key, value, f"an integer from {low} to {high}")
+        return value
+
+    def finish(self) -> None:
+        """Raises ConfigError when an option is left over."""
+        if self._options:
+            raise ConfigError(
+                f"{self._where}: unknown option {', '.join(map(repr, self._options))}",
+                f"Known options: {', '.join(self._known) or 'none'}.",
+            )
+
+    def _wrong(self, key: str, value: object, wanted: str) -> ConfigError:
+        return ConfigError(
+            f"{self._where}: option {key} is {value!r}", f"Give {key} as {wanted}, or leave it out."
+        )
+
+
+class FrontEnd(Protocol):
+    """How :func:`open_unit` makes a unit."""
+
+    def __call__(self, name: str, world: WorldView, options: Mapping[str, object]) -> Unit: ...
+
+
+def open_unit(
+    model: str,
+    name: str,
+    world: WorldView,
+    options: Mapping[str, object],
+    lock: threading.RLock | None = None,
+) -> Unit:
+    """The simulated unit of module ``sim_backends.<model>``, in its switched-on state.
+
+    ``lock``: shared by the units of one laboratory. Raises ConfigError for an unknown model or a wrong option.
+    """
+    unit = _front_end(model, name)(name, world, options)
+    if lock is not None:
+        unit.lock = lock
+    return unit
+
+
+def _front_end(model: str, name: str) -> FrontEnd:
+    remedy = "Name a module of sim_backends that simulates an instrument, such as 'santec_tsl570'."
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", model):
+        raise ConfigError(f"unit {name!r}: {model!r} is no model of a simulated instrument", remedy)
+    path = f"sim_backends.{model}"
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name != path:
+            raise
+        raise ConfigError(f"unit {name!r}: there is no simulated {model!r}", remedy) from None
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, Unit) and value.MODEL == model:
+            front_end: FrontEnd = value
+            return front_end
+    raise ConfigError(f"unit {name!r}: {model!r} is no model of a simulated instrument", remedy)

@@ -1,0 +1,201 @@
+"""The one optical world that all simulated instruments look into: its clock, its trigger line, its random draws."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim_backends.circuit import Circuit, Launch, emitted_power_w
+from sim_backends.config import ReceiverPhysics, WorldConfig
+from sim_backends.physics import Float
+from sim_backends.shot import Shot
+from sim_backends.state import ChannelRecord, DigitizerState, GeneratorState
+
+
+class SimulatedUnit(Protocol):
+    """What the world needs of a simulated instrument."""
+
+    name: str
+    state: object
+
+    def on_trigger(self) -> None:
+        """The shared trigger line fired."""
+        ...
+
+
+class World:
+    """Physics only: it knows what instruments were told and the light between them."""
+
+    def __init__(self, config: WorldConfig) -> None:
+        self._config = config
+        self._units: Mapping[str, SimulatedUnit] = {}
+        self._circuit: Circuit | None = None
+        self._stepped: float | None = None
+        self._seed = 0
+        self._key: tuple[int, ...] = ()
+        self._count = 0
+        self._shot: Shot | None = None
+        self._other: np.random.Generator | None = None
+        self._buffers: dict[tuple[int, ...], tuple[Float, Float]] = {}
+
+    def connect(self, units: Mapping[str, SimulatedUnit]) -> None:
+        """Put the units at their places."""
+        self._units = units
+        self._circuit = Circuit(self._config, {name: unit.state for name, unit in units.items()})
+
+    @property
+    def circuit(self) -> Circuit:
+        """The light between the instruments."""
+        if self._circuit is None:
+            raise RuntimeError("the world has no instruments yet: call connect() first")
+        return self._circuit
+
+    # --- time and draws -------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds: monotonic wall time, or the stepped clock's."""
+        return time.monotonic() if self._stepped is None else self._stepped
+
+    def set_stepped(self, stepped: bool) -> None:
+        """Stepped time starts at 0."""
+        self._stepped = 0.0 if stepped else None
+
+    @property
+    def stepped(self) -> bool:
+        """Whether time moves only when told to."""
+        return self._stepped is not None
+
+    def advance(self, seconds: float) -> None:
+        """Move the stepped clock; the monotonic clock moves by itself."""
+        if self._stepped is not None:
+            self._stepped += seconds
+
+    def reset(self, seed: int) -> None:
+        """All later noise follows from ``seed``, the draw key and the number of acquisitions since the key was set."""
+        self._seed = seed
+        self.set_key(())
+
+    def set_key(self, key: tuple[int, ...]) -> None:
+        """The draw key of the acquisitions to come."""
+        self._key = key
+        self._count = 0
+        self._shot = None
+
+    def _generator(self, stream: int) -> np.random.Generator:
+        sequence = np.random.SeedSequence(
+            self._seed, spawn_key=(stream, self._count, len(self._key), *self._key)
+        )
+        return np.random.Generator(np.random.SFC64(sequence))
+
+    # --- what the front ends ask ----------------------------------------------------------------
+
+    def fire_trigger(self, unit: str) -> None:
+        """Generators waiting for the line start; then digitizers waiting for it record the shot."""
+        self._shot = None
+        others = [other for name, other in self._units.items() if name != unit]
+        for kind in (GeneratorState, DigitizerState):
+            for other in others:
+                if isinstance(other.state, kind):
+                    other.on_trigger()
+        if self._shot is not None:
+            shot: Shot = self._shot
+            self.advance(shot.rows * shot.bins / self.circuit.bin_rate_hz)
+            self._shot = None
+
+    def optical_power_w(self, unit: str) -> float:
+        """Watts at the place where ``unit`` looks."""
+        if unit == self._config.places.power_meter:
+            return emitted_power_w(self.circuit.laser) * self._config.monitor.fraction
+        if unit == self._config.places.amplifier:
+            return self.circuit.launched_power_w()
+        return 0.0
+
+    def acquire(
+        self, unit: str, channels: Sequence[int], sample_interval_s: float, samples: int
+    ) -> dict[int, ChannelRecord]:
+        """What a digitizer's inputs carry from the trigger on; unconnected inputs carry nothing."""
+        places = self._config.places
+        at = np.floor(np.arange(samples) * (sample_interval_s * self.circuit.bin_rate_hz) + 1e-6)
+        bins = at.astype(np.int64)
+        free = self._shot is None
+        shot = self._shot or self._new_shot(int(bins[-1]) + 1 if samples else 1)
+        self._shot = shot
+        records = {}
+        for channel in channels:
+            place = f"{unit}:{channel}"
+            if place == places.client_receiver:
+                values, receiver = self._client_values(shot, bins), self._config.client_receiver
+            elif place == places.server_receiver_x:
+                values, receiver = self._server_values(shot, 0, bins), self._config.server_receiver
+            elif place == places.server_receiver_p:
+                values, receiver = self._server_values(shot, 1, bins), self._config.server_receiver
+            else:
+                records[channel] = ChannelRecord(np.zeros(samples, dtype=np.float32), 1.0)
+                continue
+            records[channel] = self._detected(values, receiver)
+        if free:
+            self._shot = None
+        return records
+
+    # --- shots ----------------------------------------------------------------------------------
+
+    def _new_shot(self, total_bins: int) -> Shot:
+        circuit = self.circuit
+        launch = circuit.launch(circuit.bins_per_row() or total_bins)
+        if launch is None:
+            bins = circuit.bins_per_row() or total_bins
+            dark = np.zeros((2, -(-total_bins // bins), bins), dtype=np.float32)
+            launch = Launch(dark, dark)
+        factors = (
+            circuit.lo_factor(self._config.client_receiver.reference_power),
+            circuit.lo_factor(self._config.server_receiver.reference_power),
+        )
+        shape = launch.plane.shape
+        if shape not in self._buffers:
+            self._buffers[shape] = (np.empty(shape, np.float32), np.empty(shape, np.float32))
+        shot = Shot(
+            self._config,
+            launch,
+            circuit.client(shape[2]),
+            factors,
+            self._generator(0),
+            self._buffers[shape],
+        )
+        self._other = self._generator(1)
+        self._count += 1
+        return shot
+
+    def _vacuum(self, samples: int) -> Float:
+        if self._other is None:
+            self._other = self._generator(1)
+        return self._other.standard_normal(samples, dtype=np.float32)
+
+    def _client_values(self, shot: Shot, bins: NDArray[np.int64]) -> Float:
+        """The collected mode of row r arrives in the first bin of the row's slot; elsewhere the receiver sees vacuum."""
+        row, within = np.divmod(bins, shot.bins)
+        lit = (within == 0) & (row < shot.rows)
+        if lit.all():
+            return shot.measured[row].astype(np.float32)
+        values = self._vacuum(len(bins))
+        values[lit] = shot.measured[row[lit]]
+        return values
+
+    def _server_values(self, shot: Shot, quadrature: int, bins: NDArray[np.int64]) -> Float:
+        flat = shot.received[quadrature].reshape(-1)
+        if len(bins) == len(flat) and bins[-1] == len(flat) - 1:
+            return flat
+        lit = bins < len(flat)
+        values = self._vacuum(len(bins))
+        values[lit] = flat[bins[lit]]
+        return values
+
+    def _detected(self, values: Float, receiver: ReceiverPhysics) -> ChannelRecord:
+        factor = self.circuit.lo_factor(receiver.reference_power)
+        if factor > 0:
+            return ChannelRecord(values, receiver.volts_per_snu * factor)
+        dark = self._vacuum(len(values)) * np.float32(np.sqrt(receiver.electronic_noise))
+        return ChannelRecord(dark, receiver.volts_per_snu)
