@@ -1,7 +1,8 @@
 """The text that SCPI instruments speak: numbers, definite blocks, error entries, declared settings.
 
-Nothing here talks to an instrument. Sources: IEEE Std 488.2-1992 (7.7.6 arbitrary block data, 8.7 response data) and
-SCPI-1999 vol. 1 (7.2.1 numeric values with INFinity and NaN, vol. 2 ch. 21 the error queue).
+Nothing here talks to an instrument. Sources: IEEE Std 488.2-1992 (7.7.6 arbitrary block data, 8.7
+response data) and SCPI-1999 vol. 1 (7.2.1 numeric values with INFinity and NaN, vol. 2 ch. 21 the
+error queue).
 """
 
 from __future__ import annotations
@@ -91,13 +92,14 @@ def parse_word(text: str) -> str:
 
 
 def format_real(value: float) -> str:
-    """The shortest decimal text that means exactly this float. Raises ValueError for NaN and infinity."""
+    """Fifteen digits, so that 1550e-9 m is 1550 nm. Raises ValueError for NaN and infinity."""
     if not math.isfinite(value):
         raise ValueError(f"{value} cannot be sent")
-    return repr(float(value))
+    return f"{value:.15g}"
 
 
 def format_switch(value: bool) -> str:
+    """1 or 0."""
     return "1" if value else "0"
 
 
@@ -131,8 +133,8 @@ def block_header(byte_count: int) -> bytes:
 def block_prefix_length(start: bytes) -> int:
     """How many bytes the header of the block that begins with ``start`` (two bytes or more) has.
 
-    Raises ValueError when this is no definite block ("#0", the indefinite form, included: it needs an END that a
-    socket has not).
+    Raises ValueError when this is no definite block ("#0", the indefinite form, included: it needs
+    an END that a socket has not).
     """
     if start[:1] != b"#" or not start[1:2].isdigit():
         raise ValueError(f"{start[:40]!r} is not the beginning of a block")
@@ -155,33 +157,35 @@ def make_block(data: bytes) -> bytes:
 
 
 def parse_block(message: bytes) -> bytes:
-    """The data of a message that is one definite block, with or without a line feed behind it. Raises ValueError."""
+    """The data of a message that is one definite block, with or without a line feed behind it.
+    Raises ValueError.
+    """
     start = block_prefix_length(message)
     count = block_length(message)
     rest = message[start + count :]
     if len(message) < start + count or rest not in (b"", b"\n", b"\r\n", b"\r"):
-        raise ValueError(
-            f"the block promises {count} bytes, {len(message) - start} bytes came with its terminator"
-        )
+        raise ValueError(f"the block promises {count} bytes, {len(message) - start} came with its terminator")
     return message[start : start + count]
 
 
-def int16_block(codes: NDArray[np.int16], left_shift: int = 0) -> tuple[bytes, NDArray[np.int16]]:
-    """Header and data of a block of little-endian int16, each code shifted left; nothing is checked for overflow.
+def int16_block(codes: NDArray[np.int16], left_shift: int = 0) -> tuple[bytes, memoryview]:
+    """Header and data of a block of little-endian int16, each code shifted left.
 
-    ``codes``: shape (N,). The two parts are joined with the rest of a message, so that samples are copied once.
+    ``codes``: shape (N,); nothing is checked for overflow. The parts are joined with the rest of a
+    message, so that samples are copied once.
     """
     words = np.left_shift(codes, left_shift, dtype=np.int16) if left_shift else codes
     words = np.ascontiguousarray(words, dtype="<i2")
-    return block_header(words.nbytes), words
+    return block_header(words.nbytes), words.data.cast("B")
 
 
 @dataclass(frozen=True)
 class Setting(Generic[T]):
     """One command of a manual: its header, what it takes, and what it is for.
 
-    ``header`` may hold one ``{}`` for a channel's number. ``unit``: of the number on the wire; it is part of the name
-    under which the value goes into a snapshot. ``suffix`` follows a number that is sent (" DB").
+    ``header`` may hold one ``{}`` for a channel's number. ``unit``: of the number on the wire; it
+    is part of the name under which the value goes into a snapshot. ``suffix`` follows a number that
+    is sent (" DB").
     """
 
     header: str
@@ -200,15 +204,15 @@ class Setting(Generic[T]):
         return self.name(channel) + "?"
 
     def command(self, value: T, channel: int | None = None) -> str:
-        """The text that sets ``value``. Raises ValueError when it lies outside the limits or cannot be sent."""
+        """The text that sets ``value``. Raises ValueError when it lies outside the limits or cannot
+        be sent.
+        """
         if self.limits is not None and isinstance(value, (int, float)) and value not in self.limits:
             raise ValueError(f"{value:g} {self.unit} is outside {self.limits}".replace("  ", " "))
         return f"{self.name(channel)} {self.format(value)}{self.suffix}"
 
 
-def real(
-    header: str, doc: str, *, unit: str = "", limits: Range | None = None, suffix: str = ""
-) -> Setting[float]:
+def real(header: str, doc: str, *, unit: str = "", limits: Range | None = None, suffix: str = "") -> Setting[float]:
     """A setting whose value is a finite number."""
     return Setting(header, parse_finite, format_real, doc, unit, limits, suffix)
 
@@ -226,5 +230,3 @@ def switch(header: str, doc: str) -> Setting[bool]:
 def word(header: str, doc: str) -> Setting[str]:
     """A setting whose value is a mnemonic."""
     return Setting(header, parse_word, str, doc)
-
-

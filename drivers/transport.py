@@ -1,8 +1,9 @@
 """Bytes to and from one VISA resource, each operation within one deadline.
 
-VISA's own timeout is one of silence: a peer that sends a byte now and then holds a read for as long as it likes. Here an
-operation ends when its deadline has passed, whatever arrives. Replies end with END (INSTR) or with a terminator
-(SOCKET, serial); inside a block the terminator is data, so blocks are read by their length.
+VISA's own timeout is one of silence: a peer that sends a byte now and then holds a read for as long
+as it likes. Here an operation ends when its deadline has passed, whatever arrives. Replies end with
+END (INSTR) or with a terminator (SOCKET, serial); inside a block the terminator is data, so blocks
+are read by their length.
 """
 
 from __future__ import annotations
@@ -10,20 +11,19 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import pyvisa
 from pyvisa.constants import VI_FALSE, VI_TRUE, ResourceAttribute, StatusCode
 from pyvisa.errors import VisaIOError
-from pyvisa.highlevel import VisaLibraryBase
 from pyvisa.resources import MessageBasedResource, SerialInstrument
 
 from drivers.scpi import block_length, block_prefix_length
 
 #: Bytes asked for at once where a reply's length is not known.
 TEXT_CHUNK: Final = 4096
-#: The same where the library returns only when all has come or nothing more comes for a while (pyvisa-py's sockets).
+#: The same where the library returns only when all has come or nothing more comes for a while
+#: (pyvisa-py's sockets).
 SLICED_TEXT_CHUNK: Final = 128
 #: How long such a library may wait at a time.
 SLICE_S: Final = 0.01
@@ -63,19 +63,12 @@ def timeout_error() -> VisaIOError:
     return VisaIOError(StatusCode.error_timeout)
 
 
-class Manager(Protocol):
-    """The part of pyvisa's ResourceManager that is used here."""
-
-    visalib: VisaLibraryBase
-
-    def open_resource(self, resource_name: str) -> pyvisa.resources.Resource: ...
-
-
 class Transport:
     """One open resource.
 
-    ``terminator``: the byte a reply ends with; ``baud_rate``: for serial lines. Methods raise pyvisa's VisaIOError or
-    OSError when the line fails, a VisaIOError with ``error_timeout`` when the deadline passes.
+    ``terminator``: the byte a reply ends with; ``baud_rate``: for serial lines. Methods raise
+    pyvisa's VisaIOError or OSError when the line fails, a VisaIOError with ``error_timeout`` when
+    the deadline passes.
     """
 
     def __init__(
@@ -83,8 +76,8 @@ class Transport:
         manager: pyvisa.ResourceManager,
         resource: str,
         *,
-        terminator: bytes = b"\n",
-        baud_rate: int | None = None,
+        terminator: bytes,
+        baud_rate: int | None,
     ) -> None:
         self._terminator = terminator
         opened = manager.open_resource(resource)
@@ -96,21 +89,19 @@ class Transport:
         self._session = opened.session
         self._warnings = contextlib.ExitStack()
         self._warnings.enter_context(
-            self._visalib.ignore_warning(
-                self._session, _MAX_COUNT, StatusCode.success_device_not_present
-            )
+            self._visalib.ignore_warning(self._session, _MAX_COUNT, StatusCode.success_device_not_present)
         )
         serial = isinstance(opened, SerialInstrument)
         #: A stream has no END: what comes is cut by terminators and lengths alone.
         self.stream = serial or resource.upper().endswith("::SOCKET")
-        self._sliced = (
-            self.stream and not serial and type(self._visalib).__module__.startswith("pyvisa_py")
-        )
+        #: A new connection has no memory: answers meant for the old one cannot come out of it.
+        self.renewable = self.stream and not serial
+        self._sliced = self.renewable and type(self._visalib).__module__.startswith("pyvisa_py")
         self._text_chunk = SLICED_TEXT_CHUNK if self._sliced else TEXT_CHUNK
         self._timeout_ms = -1
         self._terminating = False
-        if serial and baud_rate is not None:
-            opened.set_visa_attribute(ResourceAttribute.asrl_baud, baud_rate)
+        if isinstance(opened, SerialInstrument) and baud_rate is not None:
+            opened.baud_rate = baud_rate
         if self.stream:
             opened.set_visa_attribute(ResourceAttribute.termchar, terminator[0])
             self._cut_at_terminator(True)
@@ -121,7 +112,8 @@ class Transport:
     def close(self) -> None:
         """Give the resource back; safe to call twice."""
         self._warnings.close()
-        self._resource.close()
+        with contextlib.suppress(VisaIOError, OSError):  # it is gone, that is all we want
+            self._resource.close()
 
     # ---- writing -----------------------------------------------------------------------------
 
@@ -134,13 +126,15 @@ class Transport:
             self._visalib.write(self._session, message)
 
     def _write_watched(self, message: bytes, deadline: Deadline) -> None:
-        """pyvisa-py waits without end for a peer that has stopped reading, so another thread does that."""
+        """pyvisa-py waits without end for a peer that has stopped reading, so another thread does
+        that.
+        """
         failed: list[BaseException] = []
 
         def send() -> None:
             try:
                 self._visalib.write(self._session, message)
-            except Exception as error:  # noqa: BLE001  (handed over to the caller's thread)
+            except Exception as error:  # noqa: BLE001  (raised in the caller's thread)
                 failed.append(error)
 
         sender = threading.Thread(target=send, name="visa write", daemon=True)
@@ -207,10 +201,10 @@ class Transport:
             more, status = self._read(wanted - len(head), deadline)
             head = bytes(head) + bytes(more)
 
-    def _with_rest(
-        self, head: bytes, status: StatusCode, deadline: Deadline, error: ValueError
-    ) -> str:
-        """What came instead of a block, read to its end so that the next reply begins with its own first byte."""
+    def _with_rest(self, head: bytes, status: StatusCode, deadline: Deadline, error: ValueError) -> str:
+        """What came instead of a block, read to its end so that the next reply begins with its own
+        first byte.
+        """
         if head[:1] == b"#" or head.endswith(self._terminator) or self._ended(status):
             return str(error)
         return f"{bytes(head) + self.read_message(deadline, TEXT_CHUNK)!r} came instead of a block"
@@ -223,7 +217,8 @@ class Transport:
             return data
         buffer = bytearray(data)
         while len(buffer) < count:
-            # At most four times what came so far, so that a dribbling peer cannot hold one read for long.
+            # At most four times what came so far, so that a dribbling peer cannot hold one read for
+            # long.
             step = min(4 * max(len(buffer), 1), count - len(buffer))
             data, status = self._read(step, deadline)
             buffer += data
@@ -237,7 +232,10 @@ class Transport:
     def _read(self, count: int, deadline: Deadline) -> tuple[bytes, StatusCode]:
         """At least one byte, at most ``count``."""
         if not self._sliced:
-            self._set_timeout(deadline.remaining())
+            remaining = deadline.remaining()
+            if remaining <= 0:
+                raise timeout_error()
+            self._set_timeout(remaining)
             return self._visalib.read(self._session, count)
         self._set_timeout(SLICE_S)
         while not deadline.expired():
@@ -269,20 +267,13 @@ class Transport:
     # ---- attributes --------------------------------------------------------------------------
 
     def _set_timeout(self, seconds: float) -> None:
-        """VISA's timeout in whole milliseconds; left alone when it is right to within ten per cent."""
+        """VISA's timeout in whole milliseconds; left alone when right to within ten per cent."""
         wanted = max(1, int(seconds * 1000))
         if not 0.9 * self._timeout_ms <= wanted <= self._timeout_ms:
-            self._visalib.set_attribute(
-                self._session, ResourceAttribute.timeout_value, wanted
-            )
+            self._visalib.set_attribute(self._session, ResourceAttribute.timeout_value, wanted)
             self._timeout_ms = wanted
 
     def _cut_at_terminator(self, on: bool) -> None:
         if self.stream and on != self._terminating:
-            self._visalib.set_attribute(
-                self._session, ResourceAttribute.termchar_enabled, VI_TRUE if on else VI_FALSE
-            )
+            self._visalib.set_attribute(self._session, ResourceAttribute.termchar_enabled, VI_TRUE if on else VI_FALSE)
             self._terminating = on
-
-
-Opener = Callable[[], Transport]

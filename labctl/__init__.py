@@ -1,3 +1,5 @@
 """labctl: quantum-secure deep-learning inference on a photonic bench, real or simulated."""
 
-__version__ = "0.1.0"
+from labctl.version import __version__
+
+__all__ = ["__version__"]

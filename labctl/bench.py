@@ -49,9 +49,7 @@ class BenchReport:
 class Bench:
     """The opened instruments of one bench file, by the names they have there."""
 
-    def __init__(
-        self, config: BenchConfig, library: InstrumentLibrary, instruments: Mapping[str, Instrument]
-    ) -> None:
+    def __init__(self, config: BenchConfig, library: InstrumentLibrary, instruments: Mapping[str, Instrument]) -> None:
         self.config = config
         self.instruments = instruments
         self._library = library
@@ -132,9 +130,7 @@ def _make(name: str, entry: InstrumentEntry, library: InstrumentLibrary) -> Inst
             "Mend 'driver' in bench.toml, e.g. \"drivers.santec_tsl570:TSL570\".",
         ) from None
     try:
-        instrument: Instrument = driver(
-            name, entry.resource, library, library.clock(), **entry.options
-        )
+        instrument: Instrument = driver(name, entry.resource, library, library.clock(), **entry.options)
     except TypeError as error:
         raise ConfigError(
             f"instruments.{name}.options: {error}", "See the driver's documentation for its options."
@@ -176,10 +172,7 @@ def open_bench(path: Path, config: BenchConfig | None = None) -> Iterator[Bench]
 def _open_all(bench: Bench) -> dict[str, LabctlError]:
     workers = 1 if bench.simulated else len(bench.instruments)
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        results = {
-            name: pool.submit(_attempt, instrument.open, name)
-            for name, instrument in bench.instruments.items()
-        }
+        results = {name: pool.submit(_attempt, instrument.open, name) for name, instrument in bench.instruments.items()}
     return {name: error for name, result in results.items() if (error := result.result()) is not None}
 
 

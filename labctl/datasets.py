@@ -71,13 +71,9 @@ class Dataset:
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
         if images.ndim != 2 or images.dtype != np.float32 or 0 in images.shape:
-            raise self._refusal(
-                f"images are {images.dtype} {images.shape}, not float32 (N, d) with N, d >= 1"
-            )
+            raise self._refusal(f"images are {images.dtype} {images.shape}, not float32 (N, d) with N, d >= 1")
         if labels.shape != images.shape[:1] or labels.dtype != np.int64:
-            raise self._refusal(
-                f"labels are {labels.dtype} {labels.shape} for {len(images)} images, not int64 (N,)"
-            )
+            raise self._refusal(f"labels are {labels.dtype} {labels.shape} for {len(images)} images, not int64 (N,)")
         if math.prod(self.image_shape) != images.shape[1]:
             raise self._refusal(f"image shape {self.image_shape} is not {images.shape[1]} pixels")
         if not (images.min() >= 0.0 and images.max() <= 1.0):  # also refuses NaN
@@ -138,9 +134,7 @@ def load_dataset(name: str, split: Split, data_dir: Path | None) -> Dataset:
                 "Ask for its test split.",
             )
         return _load_npz(Path(name) if data_dir is None else data_dir / name)
-    raise DataError(
-        f"unknown data set {name!r}", "Use 'digits', 'mnist', or the path of an .npz file."
-    )
+    raise DataError(f"unknown data set {name!r}", "Use 'digits', 'mnist', or the path of an .npz file.")
 
 
 def mnist_folder(*candidates: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -202,9 +196,7 @@ def _read_digits_table(path: Path) -> npt.NDArray[np.int64]:
     return whole
 
 
-def balanced_order(
-    labels: npt.NDArray[np.int64], rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
+def balanced_order(labels: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """A random order in which every beginning holds the classes evenly.
 
     Shuffle, then deal in rounds: the first image of each class, the second of each, and so on. As
@@ -309,9 +301,7 @@ def _fetch_again(path: Path) -> str:
 
 
 def _load_npz(path: Path) -> Dataset:
-    remedy = (
-        "Write it with numpy.savez(path, images=..., labels=...), images uint8 or float in 0..1."
-    )
+    remedy = "Write it with numpy.savez(path, images=..., labels=...), images uint8 or float in 0..1."
     try:
         with zipfile.ZipFile(path) as archive:
             images = _read_npy(archive, "images", path, remedy)
@@ -327,9 +317,7 @@ def _load_npz(path: Path) -> Dataset:
     if images.dtype.kind == "u" and images.dtype != np.uint8:
         raise DataError(f"{path}: images are {images.dtype}; whole numbers must be uint8", remedy)
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "ui":
-        raise DataError(
-            f"{path}: labels are {labels.dtype} {labels.shape} for {len(images)} images", remedy
-        )
+        raise DataError(f"{path}: labels are {labels.dtype} {labels.shape} for {len(images)} images", remedy)
     if classes is not None and (classes.shape != () or classes.dtype.kind not in "ui"):
         raise DataError(f"{path}: classes is not one whole number", remedy)
     with np.errstate(over="ignore"):  # infinities are refused below
@@ -344,9 +332,7 @@ def _load_npz(path: Path) -> Dataset:
         raise DataError(f"{path}: {error.message}", remedy) from error
 
 
-def _read_npy(
-    archive: zipfile.ZipFile, name: str, path: Path, remedy: str
-) -> npt.NDArray[np.generic]:
+def _read_npy(archive: zipfile.ZipFile, name: str, path: Path, remedy: str) -> npt.NDArray[np.generic]:
     """One array of an .npz, its size checked before anything is allocated; never pickled."""
     member = archive.getinfo(f"{name}.npy")
     if member.file_size > MAX_ARRAY_BYTES:

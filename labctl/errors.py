@@ -38,9 +38,7 @@ class DataError(ConfigError):
 class InstrumentError(LabctlError):
     """Something about one instrument. ``instrument`` is its name in bench.toml, ``command`` the text it was sent."""
 
-    def __init__(
-        self, instrument: str, message: str, remedy: str = "", *, command: str | None = None
-    ) -> None:
+    def __init__(self, instrument: str, message: str, remedy: str = "", *, command: str | None = None) -> None:
         at = f" (command {command!r})" if command else ""
         super().__init__(f"{instrument}: {message}{at}", remedy)
         self.instrument = instrument

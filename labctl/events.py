@@ -147,15 +147,7 @@ class RunFinished:
     layers: tuple[NoiseCheck, ...]
 
 
-Event = (
-    RunStarted
-    | LayerMeasured
-    | ImageFinished
-    | AlarmRaised
-    | StateChanged
-    | LightOff
-    | RunFinished
-)
+Event = RunStarted | LayerMeasured | ImageFinished | AlarmRaised | StateChanged | LightOff | RunFinished
 E = TypeVar("E", bound=Event)
 
 

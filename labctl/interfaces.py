@@ -122,6 +122,12 @@ class WaveformGenerator(Instrument):
         """
 
     @abstractmethod
+    def load_and_arm(
+        self, segment: int, codes: Mapping[int, NDArray[np.int16]], loops: int, *, external: bool
+    ) -> None:
+        """:meth:`load`, then :meth:`arm`, at the cost of one."""
+
+    @abstractmethod
     def trigger(self) -> None:
         """Start what was armed, by command; the marker output fires at its first sample."""
 
@@ -214,9 +220,7 @@ class Digitizer(Instrument):
     capabilities: DigitizerCapabilities
 
     @abstractmethod
-    def configure(
-        self, full_scale_v: Mapping[int, float], sample_interval_s: float, samples: int
-    ) -> None:
+    def configure(self, full_scale_v: Mapping[int, float], sample_interval_s: float, samples: int) -> None:
         """Input range per channel (peak to peak, symmetric about 0), and the record: ``samples`` from the trigger on."""
 
     @abstractmethod
@@ -264,8 +268,8 @@ class HomodyneDetector(ABC):
     kappa: float
 
     @abstractmethod
-    def arm(self, rows: int) -> None:
-        """Wait for the next shot of ``rows`` rows."""
+    def arm(self, rows: int, modes: int) -> None:
+        """Wait for the next shot of ``rows`` rows of ``modes`` modes."""
 
     @abstractmethod
     def read(self) -> NDArray[np.float32]:

@@ -16,9 +16,7 @@ from labctl.units import example, parse_quantity
 class StrictModel(BaseModel):
     """Base of all file schemas: frozen, no unknown keys, no NaN or infinity, no silent conversion."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, strict=True, hide_input_in_errors=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True, hide_input_in_errors=False)
 
 
 def _quantity(unit: str) -> BeforeValidator:

@@ -13,9 +13,7 @@ def examples() -> Path:
     for folder in (here / "examples", here.parent / "examples"):
         if (folder / "ideal.bench.toml").is_file():
             return folder
-    raise ConfigError(
-        f"the shipped examples are missing beside {here}", "Reinstall labctl."
-    )
+    raise ConfigError(f"the shipped examples are missing beside {here}", "Reinstall labctl.")
 
 
 def bench_path(name: str) -> Path:

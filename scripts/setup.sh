@@ -56,7 +56,7 @@ install_packages() {
     fi
     say "$why; installing with apt: $*"
     "${root[@]}" apt-get -qq update >&2 &&
-        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
+        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y -o Dpkg::Use-Pty=0 \
             --no-install-recommends "$@" >&2 ||
         die "$why, and apt could not install it. Run this line, then start again:" "$by_hand"
 }

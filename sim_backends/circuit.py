@@ -171,9 +171,9 @@ class Circuit:
         v_i, v_q = drive_volts(in_phase), drive_volts(quadrature)
         length = max(len(v_i), len(v_q))
         v_i, v_q = _repeated(v_i, length), _repeated(v_q, length)
-        photons = photons_per_bin(
-            emitted_power_w(self.laser), self.laser.wavelength_m, self.bin_rate_hz
-        ) * db_to_ratio(-(physics.loss + self.attenuation_db()))
+        photons = photons_per_bin(emitted_power_w(self.laser), self.laser.wavelength_m, self.bin_rate_hz) * db_to_ratio(
+            -(physics.loss + self.attenuation_db())
+        )
         return np.asarray(np.sqrt(photons) * iq_transfer(v_i, v_q, physics.v_pi_i, physics.v_pi_q))
 
     def client(self, bins: int) -> ClientOptics:
@@ -213,11 +213,7 @@ class Circuit:
         if not self.amplifier.emission or self.amplifier.interlock_open:
             return 1.0
         curve = self._config.amplifier.gain_curve
-        return float(
-            np.interp(
-                self.amplifier.pump_a, [point.pump for point in curve], [point.gain for point in curve]
-            )
-        )
+        return float(np.interp(self.amplifier.pump_a, [point.pump for point in curve], [point.gain for point in curve]))
 
     def _returned_fraction(self) -> float:
         """Of the tap, at the moment the collected mode passes it: the last sample of its drive."""

@@ -1,19 +1,20 @@
 """From volts at a simulated InfiniiVision's inputs to the codes that ``:WAVeform:DATA?`` sends.
 
-Keysight InfiniiVision 4000 X-Series Programmer's Guide, ":WAVeform Commands" (pages 1448, 1460, 1476 and ":WAVeform:DATA"),
-the same text in the 2000 X-, 3000T X- and 5000 Series guides. What a code means::
+Keysight InfiniiVision 4000 X-Series Programmer's Guide, chapter ":WAVeform Commands" (pages 1448, 1460, 1476 and
+":WAVeform:DATA"), the same text in the 2000 X-, 3000T X- and 5000 Series guides. What a code means::
 
     volts = (code - yreference) * yincrement + yorigin
 
-* WORD, unsigned: yreference 32768, 8 divisions are ``levels * 256`` steps of yincrement. The converter's ``bits`` most
-  significant bits count, the rest are 0. BYTE: the upper byte of the word (truncated), yreference 128, 8 divisions are
+* WORD, unsigned: yreference 32768; 8 divisions are ``levels * 256`` steps of yincrement. The converter's ``bits`` most
+  significant bits count, the rest are 0. BYTE: the upper byte of the word (truncated), yreference 128; 8 divisions are
   ``levels`` steps. Signed (``:WAVeform:UNSigned 0``): the same minus 32768 or 128, yreference 0.
-* 0x0000 or 0x00 is a hole: nothing was acquired there. 0x0001 or 0x01 was clipped at the bottom, 0xFFFF or 0xFF at the top.
+* 0x0000 or 0x00 is a hole: nothing was acquired there. 0x0001 or 0x01 was clipped at the bottom, 0xFFFF or 0xFF at
+  the top.
 * yorigin is the voltage at the centre of the screen, the channel's offset.
 
 The converter is mid-tread and symmetric: codes from -(2**(bits-1) - 1) to 2**(bits-1) - 1 about the centre, everything
-beyond is flagged as clipped. yincrement is first rounded to the nine digits that the preamble shows, and the converter's
-step is that rounded number: the formula above is exact.
+beyond is flagged as clipped. yincrement is first rounded to the nine digits that the preamble shows, and the
+converter's step is that rounded number: the formula above is exact.
 """
 
 from __future__ import annotations
@@ -103,8 +104,8 @@ def quantise(samples: NDArray[np.float32], volts_per_unit: float, scale: Scale) 
 class Record:
     """What one channel acquired on one trigger.
 
-    ``codes``: int16 of shape (N,), words minus 32768. Sample i was taken ``x_origin_s + i * x_increment_s`` after the trigger.
-    ``kind``: 0 normal, 1 peak detect, 2 average, 3 high resolution. ``count``: averages.
+    ``codes``: int16 of shape (N,), words minus 32768. Sample i was taken ``x_origin_s + i * x_increment_s`` after the
+    trigger. ``kind``: 0 normal, 1 peak detect, 2 average, 3 high resolution. ``count``: averages.
     """
 
     codes: NDArray[np.int16]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sim_backends.state import Playback
 from sim_backends.status import ScpiError
 
-MEMORY_SAMPLES: Final = 2_147_483_648
+MEMORY_WORDS: Final = 2_147_483_648
 MAX_SEGMENTS: Final = 524_288
 TABLE_LENGTH: Final = 524_287
 WHOLE_SEGMENT: Final = 0xFFFF_FFFF
@@ -132,6 +132,7 @@ class SegmentMemory:
 
     def __init__(self) -> None:
         self._segments: dict[int, Segment] = {}
+        self.used_words = 0
 
     def __contains__(self, number: int) -> bool:
         return number in self._segments
@@ -151,17 +152,15 @@ class SegmentMemory:
         if samples < sample_format.minimum or samples % sample_format.granularity:
             raise ScpiError(
                 -222,
-                f"length {samples}: at least {sample_format.minimum}, "
-                f"multiple of {sample_format.granularity}",
+                f"length {samples}: at least {sample_format.minimum}, multiple of {sample_format.granularity}",
             )
         if not -sample_format.code_max - 1 <= init <= sample_format.code_max:
             raise ScpiError(-222, f"init value {init}")
-        if samples > self.free_samples():
-            raise ScpiError(-225)
         words = samples * sample_format.words_per_sample
-        self._segments[number] = Segment(
-            np.full(words, init << sample_format.shift, dtype=np.int16)
-        )
+        if words > MEMORY_WORDS - self.used_words:
+            raise ScpiError(-225, "Out of memory")
+        self.used_words += words
+        self._segments[number] = Segment(np.full(words, init << sample_format.shift, dtype=np.int16))
 
     def define_new(self, samples: int, init: int, sample_format: SampleFormat) -> int:
         """``:TRACe:DEFine:NEW?``: the lowest free number."""
@@ -170,20 +169,18 @@ class SegmentMemory:
         return number
 
     def delete(self, number: int) -> None:
-        self[number]  # must exist
+        """``:TRACe:DELete``."""
+        self.used_words -= len(self[number])
         del self._segments[number]
 
     def delete_all(self) -> None:
+        """``:TRACe:DELete:ALL``."""
         self._segments.clear()
+        self.used_words = 0
 
     def numbers(self) -> list[int]:
+        """Of the segments there are, in order."""
         return sorted(self._segments)
-
-    def used_samples(self) -> int:
-        return sum(len(segment) for segment in self._segments.values())
-
-    def free_samples(self) -> int:
-        return MEMORY_SAMPLES - self.used_samples()
 
 
 class Entry(NamedTuple):
@@ -242,24 +239,25 @@ class SequenceTable:
         """Where ``length`` consecutive entries are unused."""
         index = max(self._entries, default=-1) + 1
         if index + length > TABLE_LENGTH:
-            raise ScpiError(-225)
+            raise ScpiError(-225, "Out of memory")
         return index
 
     def remove(self, index: int, length: int) -> None:
+        """Forget ``length`` entries."""
         for at in range(index, index + length):
             self._entries.pop(at, None)
 
-    def sequence(self, index: int, *, continuous: bool, shift: int) -> Playback:
-        """What one start of the sequence at ``index`` plays; without end when ``continuous``."""
+    def sequence(self, index: int, *, endless: bool, shift: int) -> Playback:
+        """What one start of the sequence at ``index`` plays, or plays over and over when ``endless``."""
         entry = self._entries.get(index)
         if entry is None:
             raise ScpiError(-221, f"sequence table entry {index} is not defined")
         single = FIRST_OF_SEQUENCE | LAST_OF_SEQUENCE
         if entry.control & single == single and not entry.control & COMMAND_ENTRY:
-            loops = 0 if continuous or _conditional(entry) else _loops(entry)
+            loops = 0 if endless or _conditional(entry) else _loops(entry)
             return self._memory[entry.segment].playback(shift, loops, entry.start, entry.end)
         entries = list(self._until(index, LAST_OF_SEQUENCE))
-        loops = 0 if continuous else max(entry.sequence_loops, 1)
+        loops = 0 if endless else max(entry.sequence_loops, 1)
         return self._unroll(index, [(1, entries)], loops, shift)
 
     def scenario(self, index: int, loops: int, shift: int) -> Playback:
@@ -283,26 +281,18 @@ class SequenceTable:
                 return
             index += 1
 
-    def _unroll(
-        self, index: int, sequences: list[tuple[int, list[Entry]]], loops: int, shift: int
-    ) -> Playback:
+    def _unroll(self, index: int, sequences: list[tuple[int, list[Entry]]], loops: int, shift: int) -> Playback:
         entries = [entry for _, sequence in sequences for entry in sequence]
         if not all(entry.advances_by_itself for entry in entries):
             raise ScpiError(-221, "advance by event inside a sequence is not simulated")
-        versions = [
-            0 if entry.control & COMMAND_ENTRY else self._memory[entry.segment].version
-            for entry in entries
-        ]
+        versions = [0 if entry.control & COMMAND_ENTRY else self._memory[entry.segment].version for entry in entries]
         key = (entries, [count for count, _ in sequences], versions, loops, shift)
         known = self._unrolled.get(index)
         if known is not None and known[0] == key:
             return known[1]
-        total = sum(
-            count * sum(self._samples(entry) for entry in sequence)
-            for count, sequence in sequences
-        )
+        total = sum(count * sum(self._samples(entry) for entry in sequence) for count, sequence in sequences)
         if total > MAX_UNROLLED_SAMPLES:
-            raise ScpiError(-225, f"{total} samples, at most {MAX_UNROLLED_SAMPLES} are unrolled")
+            raise ScpiError(-225, f"Out of memory: {total} samples to unroll")
         codes = np.concatenate(
             [
                 np.tile(np.concatenate([self._part(entry, shift) for entry in sequence]), count)
@@ -328,6 +318,57 @@ class SequenceTable:
             return np.full(entry.start, level, dtype=np.int16)
         playback = self._memory[entry.segment].playback(shift, 1, entry.start, entry.end)
         return np.tile(playback.codes, max(entry.segment_loops, 1))
+
+
+class Sequences:
+    """``:SEQuence``: sequences by number, which is where they begin in the sequence table."""
+
+    def __init__(self, table: SequenceTable) -> None:
+        self._table = table
+        self._lengths: dict[int, int] = {}
+
+    def define_new(self, steps: int) -> int:
+        """``:SEQuence:DEFine:NEW?``: the number of a new sequence of ``steps`` steps."""
+        if steps < 1:
+            raise ScpiError(-222, f"{steps} steps")
+        number = self._table.free_index(steps)
+        self._lengths[number] = steps
+        self._table.write(number, [0] * (6 * steps))
+        return number
+
+    def write(self, number: int, step: int, words: list[int]) -> None:
+        """``:SEQuence:DATA``: from ``step`` on, six words each: segment, loops, advance, marker, start, end."""
+        steps = self._steps(number)
+        if not words or len(words) % 6:
+            raise ScpiError(-220, f"{len(words)} words, six make a step")
+        if not 0 <= step <= steps - len(words) // 6:
+            raise ScpiError(-223)
+        for at in range(0, len(words), 6):
+            segment, loops, advance, marker, start, end = words[at : at + 6]
+            first, last = step == 0, step == steps - 1
+            control = advance << 16 | (marker & 1) << 24
+            control |= first * FIRST_OF_SEQUENCE | last * LAST_OF_SEQUENCE
+            self._table.write(number + step, [control, 1 if first else 0, loops, segment, start, end])
+            step += 1
+
+    def delete(self, number: int) -> None:
+        """``:SEQuence:DELete``."""
+        self._table.remove(number, self._steps(number))
+        del self._lengths[number]
+
+    def delete_all(self) -> None:
+        """``:SEQuence:DELete:ALL``."""
+        for number in list(self._lengths):
+            self.delete(number)
+
+    def catalogue(self) -> list[tuple[int, int]]:
+        """Number and steps of each."""
+        return sorted(self._lengths.items())
+
+    def _steps(self, number: int) -> int:
+        if number not in self._lengths:
+            raise ScpiError(-222, f"sequence {number} is not defined")
+        return self._lengths[number]
 
 
 def _conditional(entry: Entry) -> bool:

@@ -87,9 +87,7 @@ class LoopDrive:
         )
 
 
-def round_trip_mean(
-    launched: Float, forward: LoopDrive, back: LoopDrive, loop_gain: float
-) -> Float:
+def round_trip_mean(launched: Float, forward: LoopDrive, back: LoopDrive, loop_gain: float) -> Float:
     """Mean plane after forward pass, amplitude gain ``loop_gain`` on the collected mode, and return pass.
 
     Bin by bin through the loop as section 3a has it; for passes that are not each other's adjoint, or lossy ones. Means
@@ -144,15 +142,11 @@ def amplify_and_tap(
     )
 
 
-def detect(
-    generator: np.random.Generator, mean: Double, noise: Double, efficiency: float, electronic: float
-) -> Double:
+def detect(generator: np.random.Generator, mean: Double, noise: Double, efficiency: float, electronic: float) -> Double:
     """A detector of efficiency η and electronic noise v_el turns variance v into η v + (1 - η) + v_el."""
     draws = generator.standard_normal((2, *mean.shape))
     return np.asarray(
-        np.sqrt(efficiency) * (mean + noise)
-        + np.sqrt(1 - efficiency) * draws[0]
-        + np.sqrt(electronic) * draws[1]
+        np.sqrt(efficiency) * (mean + noise) + np.sqrt(1 - efficiency) * draws[0] + np.sqrt(electronic) * draws[1]
     )
 
 

@@ -1,8 +1,9 @@
 """From bytes in any pieces to whole program messages (IEEE 488.2-1992, sections 7.6 and 7.7.6).
 
-A message ends with LF (a CR before it is dropped), with END, or with the last byte of a definite block: programs send blocks
-without a terminator, and the next command may follow in the same segment. Bytes inside a block are never looked at.
-How the bytes were cut into pieces makes no difference to what comes out.
+A message ends with LF (a CR before it is dropped), with END, or with the last byte of a definite
+block: programs send blocks without a terminator, and the next command may follow in the same
+segment. Bytes inside a block are never looked at. How the bytes were cut into pieces makes no
+difference to what comes out.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ _HASH: Final = b"#"
 class Message(NamedTuple):
     """One program message.
 
-    ``text``: without terminator. ``block``: the payload of the block at the end of ``text``; it looks into the sender's
-    buffer, so whoever wants to keep it copies it. ``continued``: starts with ``;`` right after a block, so the header
-    path of the message before is still valid. ``error``: not 0 when the message could not be taken in (see
-    :mod:`sim_backends.status`).
+    ``text``: without terminator. ``block``: the payload of the block at the end of ``text``; it
+    looks into the sender's buffer, so whoever wants to keep it copies it. ``continued``: starts
+    with ``;`` right after a block, so the header path of the message before is still valid.
+    ``error``: not 0 when the message could not be taken in (see :mod:`sim_backends.status`).
     """
 
     text: bytes
@@ -38,7 +39,8 @@ class Message(NamedTuple):
 class InputBuffer:
     """Collects one sender's bytes; ``idle`` while nothing is pending.
 
-    ``max_text`` and ``max_block`` bound what a sender can make us keep, in bytes; what is longer is skipped and reported.
+    ``max_text`` and ``max_block`` bound what a sender can make us keep, in bytes; what is longer is
+    skipped and reported.
     """
 
     def __init__(self, max_text: int = 1 << 24, max_block: int = 999_999_999) -> None:
@@ -58,7 +60,9 @@ class InputBuffer:
         self._after_block = False
 
     def feed(self, data: bytes | bytearray | memoryview, end: bool) -> Iterator[Message]:
-        """Take in ``data``; ``end``: END came with its last byte. Yields the messages that became complete."""
+        """Take in ``data``; ``end``: END came with its last byte. Yields the messages that became
+        complete.
+        """
         if isinstance(data, memoryview):
             data = bytes(data)
         position, size = 0, len(data)
@@ -82,12 +86,7 @@ class InputBuffer:
         if end:
             yield from self._finish()
         self.idle = not (
-            self._text
-            or self._prefix
-            or self._block is not None
-            or self._skip
-            or self._overrun
-            or self._after_block
+            self._text or self._prefix or self._block is not None or self._skip or self._overrun or self._after_block
         )
 
     def _feed_text(self, data: bytes | bytearray, start: int) -> tuple[int, Message | None]:
@@ -163,9 +162,7 @@ class InputBuffer:
         self._prefix.clear()
         return self._open_block(data, start + 1, length)
 
-    def _open_block(
-        self, data: bytes | bytearray, start: int, length: int
-    ) -> tuple[int, Message | None]:
+    def _open_block(self, data: bytes | bytearray, start: int, length: int) -> tuple[int, Message | None]:
         if length > self._max_block:
             self._skip = length
             return start, self._block_message(None, TOO_MUCH_DATA)

@@ -1,18 +1,21 @@
-"""From header patterns as manuals print them to a table of commands, and from message text to calls.
+"""From header patterns as manuals print them to a table of commands, and from message text to
+calls.
 
-``[:SOURce]:POWer[:LEVel]`` has nodes that may be left out; ``:CHANnel<n>:RANGe`` has a numeric suffix, 1 when it is left out and
-within 1..4 when the pattern says ``<n:4>``. Any case, short or long form, the leading colon is optional. Within one message a
-header without leading colon continues at the level of the one before it (SCPI-1999 volume 1, 6.2.4).
+``[:SOURce]:POWer[:LEVel]`` has nodes that may be left out; ``:CHANnel<n>:RANGe`` has a numeric
+suffix, 1 when it is left out and within 1..4 when the pattern says ``<n:4>``. Any case, short or
+long form, the leading colon is optional. Within one message a header without leading colon
+continues at the level of the one before it (SCPI-1999 volume 1, 6.2.4).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Generic, NamedTuple, TypeVar, overload
 
-from sim_backends.scpi_values import Maybe, Number, Parameter, Reply, Rest, Token
+from sim_backends.scpi_values import Maybe, Parameter, Reply, Rest, Token
 from sim_backends.status import ScpiError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -20,7 +23,9 @@ T = TypeVar("T", bound=Reply)
 
 _MARK: Final = "_scpi_entries"
 _CACHE_SIZE: Final = 4096
-_NODE: Final = re.compile(r"(\[)?:?(\*?[A-Za-z][A-Za-z0-9_]*)(<n(?::(\d+))?>)?(\])?|(\[)|(\])")
+_NODE: Final = re.compile(
+    r"(?P<open>\[*):?(?P<name>\*?[A-Za-z][A-Za-z0-9_]*)(?P<suffix><n(?::(?P<highest>\d+))?>)?(?P<close>\]*)"
+)
 
 
 def command(pattern: str, *parameters: Parameter[Any]) -> Callable[[F], F]:
@@ -35,9 +40,7 @@ def query(pattern: str, *parameters: Parameter[Any]) -> Callable[[F], F]:
     return _marker(pattern, parameters, returns=True)
 
 
-def _marker(
-    pattern: str, parameters: tuple[Parameter[Any], ...], returns: bool
-) -> Callable[[F], F]:
+def _marker(pattern: str, parameters: tuple[Parameter[Any], ...], returns: bool) -> Callable[[F], F]:
     def mark(handler: F) -> F:
         entries: list[Entry] = getattr(handler, _MARK, [])
         entries.append(Entry(pattern, parameters, handler, returns))
@@ -48,11 +51,12 @@ def _marker(
 
 
 class Setting(Generic[T]):
-    """A value that is only kept and given back: command, query and ``*RST`` in one declarative line.
+    """A value that is only kept and given back: command, query and ``*RST`` in one declarative
+    line.
 
-    ``dwell_s = Setting(":SWEep:DWELl", Number("S", (0, 999.9)), 0.0)`` is a class attribute of a front end; on an instance
-    ``unit.dwell_s`` is the value. With numeric suffixes use :meth:`at`. A query of a number with limits also answers
-    MIN and MAX. ``shown`` formats the answer.
+    ``dwell_s = Setting(":SWEep:DWELl", Number("S", (0, 999.9)), 0.0)`` is a class attribute of a
+    front end; on an instance ``unit.dwell_s`` is the value. With numeric suffixes use :meth:`at`. A
+    query of a number with limits also answers MIN and MAX. ``shown`` formats the answer.
     """
 
     def __init__(
@@ -135,13 +139,11 @@ class Entry:
     parameters: tuple[Parameter[Any], ...]
     handler: Callable[..., Any]
     returns: bool
-    regex: re.Pattern[str] = field(init=False)
-    highest: tuple[int, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        regex, highest = compile_pattern(self.pattern)
-        object.__setattr__(self, "regex", regex)
-        object.__setattr__(self, "highest", highest)
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """The pattern, taken apart when it is first looked at."""
+        return compile_pattern(self.pattern)
 
     def values(self, tokens: tuple[Token, ...], unit: Any) -> list[Any]:
         """The tokens as values. Raises ScpiError, -109 for one too few and -108 for one too many."""
@@ -163,36 +165,68 @@ class Entry:
         return values
 
 
-def compile_pattern(pattern: str) -> tuple[re.Pattern[str], tuple[int, ...]]:
-    """A regular expression for upper-case headers with leading colon, and the highest value of each suffix (0: any)."""
+class Node(NamedTuple):
+    """One node of a header pattern; ``highest``: of its suffix, 0 when any is right, -1 when it has
+    none.
+    """
+
+    short: str
+    long: str
+    optional: bool
+    highest: int
+
+
+def compile_pattern(pattern: str) -> tuple[Node, ...]:
+    """The nodes of a pattern. Raises ValueError for one that is not well formed."""
     body = pattern.rstrip("?")
-    parts: list[str] = []
-    highest: list[int] = []
-    position = 0
+    nodes: list[Node] = []
+    position = depth = 0
     while position < len(body):
         match = _NODE.match(body, position)
         if match is None:
             raise ValueError(f"bad header pattern {pattern!r} at {body[position:]!r}")
         position = match.end()
-        if match[5] or match[6]:
-            parts.append("(?:" if match[5] else ")?")
-            continue
-        parts.append("(?:" if match[1] else "")
-        parts.append(_node(match[2]))
-        if match[3]:
-            parts.append(r"(\d*)")
-            highest.append(int(match[4] or 0))
-        parts.append(")?" if match[4 + 1 - 0] else "")
-    query_mark = r"\?" if pattern.endswith("?") else ""
-    return re.compile("".join(parts) + query_mark), tuple(highest)
+        depth += match["open"].count("[")
+        name = match["name"]
+        short = "".join(letter for letter in name if not letter.islower())
+        highest = int(match["highest"] or 0) if match["suffix"] else -1
+        nodes.append(Node(short, name.upper(), depth > 0, highest))
+        depth -= match["close"].count("]")
+    return tuple(nodes)
 
 
-def _node(name: str) -> str:
-    if name.startswith("*"):
-        return re.escape(name.upper())
-    short = "".join(letter for letter in name if not letter.islower())
-    rest = name[len(short) :].upper() if name.startswith(short) else ""
-    return f":{short}(?:{rest})?" if rest else f":{name.upper()}"
+def match_header(names: list[str], nodes: tuple[Node, ...]) -> list[int] | None:
+    """The suffixes (0: left out) with which the names of a header fit a pattern's nodes; None when
+    they do not.
+
+    A node left out of the header keeps its place among the suffixes.
+    """
+    if not nodes:
+        return None if names else []
+    node = nodes[0]
+    if names:
+        suffix = _fits(names[0], node)
+        if suffix is not None:
+            after = match_header(names[1:], nodes[1:])
+            if after is not None:
+                return after if node.highest < 0 else [suffix, *after]
+    if node.optional:
+        after = match_header(names, nodes[1:])
+        if after is not None:
+            return after if node.highest < 0 else [0, *after]
+    return None
+
+
+def _fits(name: str, node: Node) -> int | None:
+    if name in (node.short, node.long):
+        return 0
+    if node.highest < 0:
+        return None
+    letters = name.rstrip("0123456789")
+    digits = name[len(letters) :]
+    if letters not in (node.short, node.long) or len(digits) > 9:
+        return None
+    return int(digits) or -1  # an explicit 0 is out of range, not left out
 
 
 class Call(NamedTuple):
@@ -204,15 +238,54 @@ class Call(NamedTuple):
     error: int = 0
 
 
+class Line(NamedTuple):
+    """A message and what it means."""
+
+    text: bytes
+    calls: Sequence[Call]
+
+
 class CommandTable:
-    """All commands of one front-end class. Looked-up headers and whole short messages are remembered."""
+    """All commands of one front-end class. Looked-up headers and whole short messages are
+    remembered.
+    """
 
     def __init__(self, owner: type) -> None:
-        self.entries = list(_entries_of(owner))
+        self.entries: list[Entry] = []
+        self.settings: list[Setting[Any]] = []
         self._headers: dict[str, Call] = {}
+        self._programs: dict[bytes, Sequence[Line]] = {}
+        seen: set[str] = set()
+        for cls in owner.__mro__:  # own entries first: a subclass may redefine a header of its base
+            for name, value in vars(cls).items():
+                if name not in seen:
+                    seen.add(name)
+                    self._add(value)
+
+    def _add(self, value: object) -> None:
+        if isinstance(value, Setting):
+            self.settings.append(value)
+            self.entries.extend(value.entries())
+        else:
+            self.entries.extend(getattr(value, _MARK, ()))
+
+    def lines(self, data: bytes) -> Sequence[Line] | None:
+        """The meaning of one or more whole lines without blocks; None when ``data`` is not that."""
+        lines = self._programs.get(data)
+        if lines is None:
+            if not data.endswith(b"\n") or b"#" in data:
+                return None
+            texts = [text.removesuffix(b"\r") for text in data[:-1].split(b"\n")]
+            lines = [Line(text, self.parse(text, None, ":")[0]) for text in texts if text]
+            if len(self._programs) >= _CACHE_SIZE:
+                self._programs.clear()
+            self._programs[data] = lines
+        return lines
 
     def find(self, header: str) -> Call:
-        """The entry and suffixes of an absolute header (leading colon or asterisk), -113 or -114 as error."""
+        """The entry and suffixes of an absolute header (leading colon or asterisk), -113 or -114 as
+        error.
+        """
         found = self._headers.get(header)
         if found is None:
             found = self._search(header.upper())
@@ -222,29 +295,36 @@ class CommandTable:
         return found
 
     def _search(self, header: str) -> Call:
+        asked = header.endswith("?")
+        names = header[:-1].split(":") if asked else header.split(":")
+        if header.startswith(":"):
+            names = names[1:]
         for entry in self.entries:
-            match = entry.regex.fullmatch(header)
-            if match is None:
+            if entry.pattern.endswith("?") != asked:
                 continue
-            suffixes = tuple(int(group or 1) for group in match.groups(default=""))
-            wrong = any(
-                suffix < 1 or (highest and suffix > highest)
-                for suffix, highest in zip(suffixes, entry.highest, strict=True)
-            )
-            return Call(None, error=-114) if wrong else Call(entry, suffixes)
+            suffixes = match_header(names, entry.nodes)
+            if suffixes is not None:
+                return self._numbered(entry, suffixes)
         return Call(None, error=-113)
 
-    def parse(
-        self, text: bytes, block: memoryview | None, path: str
-    ) -> tuple[list[Call], str]:
+    @staticmethod
+    def _numbered(entry: Entry, suffixes: list[int]) -> Call:
+        highest = [node.highest for node in entry.nodes if node.highest >= 0]
+        for suffix, limit in zip(suffixes, highest, strict=True):
+            if suffix < 0 or (limit and suffix > limit):
+                return Call(None, error=-114)
+        return Call(entry, tuple(suffix or 1 for suffix in suffixes))
+
+    def parse(self, text: bytes, block: memoryview | None, path: str) -> tuple[list[Call], str]:
         """The calls that a message means, and the header path after it.
 
-        ``path``: where a relative first header continues (``:`` for a new message). A call that cannot be made ends the list.
+        ``path``: where a relative first header continues (``:`` for a new message). A call that
+        cannot be made ends the list.
         """
         calls: list[Call] = []
         units = split_outside_quotes(text.decode("latin-1"), ";")
-        for index, part in enumerate(units):
-            part = part.strip()
+        for index, unit in enumerate(units):
+            part = unit.strip()
             if not part:
                 continue
             header, _, data = part.partition(" ") if "\t" not in part else _split_header(part)
@@ -295,28 +375,10 @@ def split_outside_quotes(text: str, separator: str) -> list[str]:
     return parts
 
 
-def _entries_of(owner: type) -> Iterator[Entry]:
-    """Own entries first: a subclass may redefine a header of its base."""
-    seen: set[str] = set()
-    for cls in owner.__mro__:
-        for name, value in vars(cls).items():
-            if name in seen:
-                continue
-            seen.add(name)
-            if isinstance(value, Setting):
-                yield from value.entries()
-            else:
-                yield from getattr(value, _MARK, ())
+def kept(calls: Sequence[Call]) -> list[Call]:
+    """Calls that outlive the sender's buffer: blocks in memory that may change are copied."""
+    return [call._replace(tokens=tuple(map(_kept_token, call.tokens))) for call in calls]
 
 
-__all__ = [
-    "Call",
-    "CommandTable",
-    "Entry",
-    "Number",
-    "Setting",
-    "command",
-    "compile_pattern",
-    "query",
-    "split_outside_quotes",
-]
+def _kept_token(token: Token) -> Token:
+    return token if isinstance(token, str) or token.readonly else memoryview(bytes(token))

@@ -1,7 +1,9 @@
-"""Parameter types of SCPI commands, and the forms in which values go back (SCPI-1999 volume 1, chapters 7 and 8).
+"""Parameter types of SCPI commands, and the forms in which values go back (SCPI-1999 volume 1,
+chapters 7 and 8).
 
-A parameter turns one token of program data into a value, or raises :class:`~sim_backends.status.ScpiError`. Limits and the unit
-of a plain number may depend on the instrument's state: give a function of the unit (the front end) instead.
+A parameter turns one token of program data into a value, or raises
+:class:`~sim_backends.status.ScpiError`. Limits and the unit of a plain number may depend on the
+instrument's state: give a function of the unit (the front end) instead.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -25,9 +27,7 @@ T_co = TypeVar("T_co", covariant=True)
 #: (low, high), or a function of the front end that returns them.
 Limits = tuple[float, float] | Callable[[Any], tuple[float, float]]
 
-_NUMBER: Final = re.compile(
-    r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:\s*[eE]\s*[+-]?\d+)?)\s*([A-Za-z%][A-Za-z/%]*)?\s*"
-)
+_NUMBER: Final = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:\s*[eE]\s*[+-]?\d+)?)\s*([A-Za-z%][A-Za-z/%]*)?\s*")
 _BASES: Final = {"H": 16, "Q": 8, "B": 2}
 _PREFIXES: Final = {
     "": 1.0, "EX": 1e18, "PE": 1e15, "T": 1e12, "G": 1e9, "MA": 1e6, "K": 1e3,
@@ -38,7 +38,9 @@ _SPECIAL: Final = {"MIN": 0, "MINIMUM": 0, "MAX": 1, "MAXIMUM": 1}
 
 @dataclass(frozen=True)
 class Block:
-    """An answer that is a definite block ``#<digits><length><data>``; ``digits``: of the length, zero-padded."""
+    """An answer that is a definite block ``#<digits><length><data>``; ``digits``: of the length,
+    zero-padded.
+    """
 
     data: bytes | bytearray | memoryview | NDArray[Any]
     digits: int = 8
@@ -47,7 +49,7 @@ class Block:
         """Header and payload; the payload is not copied."""
         data = self.data
         if isinstance(data, np.ndarray):
-            data = memoryview(np.ascontiguousarray(data).reshape(-1).view(np.uint8))
+            data = np.ascontiguousarray(data).data
         view = memoryview(data).cast("B")
         return b"#%d%0*d" % (self.digits, self.digits, len(view)), view
 
@@ -82,9 +84,10 @@ def _text(token: Token, wrong: int = -104) -> str:
 class Number(Parameter[float]):
     """A decimal number with an optional unit, MINimum, MAXimum or DEFault.
 
-    ``unit``: "M", "HZ", "S", "V", "A", "W", "DB", "NM/S" ... or "" for a pure number; the value comes out in it (powers
-    may be given in DBM as well). ``plain``: the unit of a number without one, if it is not ``unit`` (a text, or a function
-    of the front end that returns it). ``limits`` are in ``unit``; without them MIN and MAX are not understood.
+    ``unit``: "M", "HZ", "S", "V", "A", "W", "DB", "NM/S" ... or "" for a pure number; the value
+    comes out in it (powers may be given in DBM as well). ``plain``: the unit of a number without
+    one, if it is not ``unit`` (a text, or a function of the front end that returns it). ``limits``
+    are in ``unit``; without them MIN and MAX are not understood.
     """
 
     def __init__(
@@ -292,6 +295,30 @@ class Maybe(Parameter[T]):
 
 
 def scientific(value: float, digits: int = 8, exponent: int = 2) -> str:
-    """``+1.55012000E-006`` and the like: sign, ``digits`` decimals, at least ``exponent`` digits of exponent (NR3)."""
+    """``+1.55012000E-006`` and the like: sign, ``digits`` decimals, at least ``exponent`` digits of
+    exponent (NR3).
+    """
     mantissa, power = f"{value:+.{digits}E}".split("E")
     return f"{mantissa}E{power[0]}{power[1:].zfill(exponent)}"
+
+
+def response(replies: Sequence[Reply], terminator: str, format_real: Callable[[float], str]) -> bytes:
+    """One response message, answers joined by ``;`` (IEEE 488.2, 8.4.1). Blocks are copied once."""
+    parts: list[bytes | memoryview] = []
+    for reply in replies:
+        if parts:
+            parts.append(b";")
+        if isinstance(reply, Block):
+            parts.extend(reply.parts())
+        else:
+            parts.append(_written(reply, format_real).encode("latin-1", "replace"))
+    parts.append(terminator.encode())
+    return b"".join(parts)
+
+
+def _written(reply: str | int | float | bool, format_real: Callable[[float], str]) -> str:
+    if isinstance(reply, str):
+        return reply
+    if isinstance(reply, bool):
+        return "1" if reply else "0"
+    return str(reply) if isinstance(reply, int) else format_real(reply)

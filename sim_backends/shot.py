@@ -95,9 +95,7 @@ class Shot:
         in_mode += np.sqrt(isotropic - shared**2) * self._white
         in_mode[~self._driven] = np.sqrt(isotropic) * self._white[~self._driven]
         unit = back[::-1] / norm if norm > 0 else back
-        return received_plane(
-            self._generator, mean, basis_of(unit), in_mode, isotropic, self._buffers
-        )
+        return received_plane(self._generator, mean, basis_of(unit), in_mode, isotropic, self._buffers)
 
 
 def _electronic(receiver: ReceiverPhysics, lo_factor: float) -> float:

@@ -1,4 +1,6 @@
-"""Errors of a text-controlled instrument and its status model (IEEE 488.2-1992 section 11, SCPI-1999 volume 1 chapter 9)."""
+"""Errors of a text-controlled instrument and its status model (IEEE 488.2-1992 section 11,
+SCPI-1999 volume 1 chapter 9).
+"""
 
 from __future__ import annotations
 
@@ -63,8 +65,8 @@ OPERATION_SUMMARY: Final = 128
 class ScpiError(Exception):
     """Raised by a command's handler to queue an error: ``raise ScpiError(-222)``.
 
-    ``code``: SCPI number, or the maker's own (positive). ``detail``: added after the standard text, or the whole text of a
-    maker's own code.
+    ``code``: SCPI number, or the maker's own (positive). ``detail``: added after the standard text,
+    or the whole text of a maker's own code.
     """
 
     def __init__(self, code: int, detail: str = "") -> None:
@@ -86,7 +88,9 @@ class ScpiError(Exception):
 
 
 class EventRegister:
-    """Condition, event and enable registers of one SCPI status group; positive transitions latch events."""
+    """Condition, event and enable registers of one SCPI status group; positive transitions latch
+    events.
+    """
 
     def __init__(self) -> None:
         self.condition = 0
@@ -113,7 +117,9 @@ class EventRegister:
 
 
 class Status:
-    """Error queue, standard event register and status byte of one instrument, shared by all its connections."""
+    """Error queue, standard event register and status byte of one instrument, shared by all its
+    connections.
+    """
 
     def __init__(self, queue_size: int = 30) -> None:
         self._size = queue_size
@@ -156,7 +162,9 @@ class Status:
         self.operation.enable = self.questionable.enable = 0
 
     def byte(self, message_available: bool) -> int:
-        """The status byte; ``message_available``: an answer waits in the asking connection's output queue."""
+        """The status byte; ``message_available``: an answer waits in the asking connection's output
+        queue.
+        """
         value = (
             (ERROR_AVAILABLE if self._errors else 0)
             | (QUESTIONABLE_SUMMARY if self.questionable.summary else 0)

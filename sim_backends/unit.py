@@ -1,8 +1,10 @@
-"""What every simulated unit has: a name, the world around it, options, and connections that bytes go through.
+"""What every simulated unit has: a name, the world around it, options, and connections that bytes
+go through.
 
-A *connection* is one open session. The transport (the VISA library in this process, or a network server) calls
-:meth:`Connection.receive` with what the client wrote, and :meth:`Connection.take` for what it may read. All work on a unit
-happens under ``unit.lock``; units of one laboratory should share one lock, since a trigger reaches from one into the next.
+A *connection* is one open session. The transport (the VISA library in this process, or a network
+server) calls :meth:`Connection.receive` with what the client wrote, and :meth:`Connection.take` for
+what it may read. All work on a unit happens under ``unit.lock``; units of one laboratory should
+share one lock, since a trigger reaches from one into the next.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from __future__ import annotations
 import importlib
 import re
 import threading
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
@@ -25,7 +26,9 @@ Data = bytes | bytearray | memoryview
 
 
 class Ending(IntEnum):
-    """Why :meth:`Connection.take` stopped: with END, at the termination character, or because ``count`` was reached."""
+    """Why :meth:`Connection.take` stopped: with END, at the termination character, or because
+    ``count`` was reached.
+    """
 
     END = 0
     TERMINATION = 1
@@ -45,9 +48,10 @@ class Framing(Protocol):
 class Connection:
     """One session with a unit.
 
-    ``stream``: a byte stream without message boundaries (raw socket, serial line); otherwise a message transport with END
-    (GPIB, USBTMC, HiSLIP, VXI-11), where an unread answer is dropped when the next message comes.
-    ``arrived`` is notified when an answer comes later than its message, and when the connection ends.
+    ``stream``: a byte stream without message boundaries (raw socket, serial line); otherwise a
+    message transport with END (GPIB, USBTMC, HiSLIP, VXI-11), where an unread answer is dropped
+    when the next message comes. ``arrived`` is notified when an answer comes later than its
+    message, and when the connection ends.
     """
 
     def __init__(self, unit: Unit, stream: bool) -> None:
@@ -60,7 +64,9 @@ class Connection:
         self._position = 0  # in the first reply
 
     def receive(self, data: Data, end: bool = False) -> None:
-        """The client wrote ``data``; ``end``: END came with the last byte. Obeys all messages that are complete."""
+        """The client wrote ``data``; ``end``: END came with the last byte. Obeys all messages that
+        are complete.
+        """
         unit = self.unit
         with unit.lock:
             if unit.fault is None or not unit.fault.deaf:
@@ -82,10 +88,16 @@ class Connection:
         """Whether anything waits to be read."""
         return bool(self._replies)
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait to be read."""
+        return sum(map(len, self._replies)) - self._position
+
     def take(self, count: int, termination: bytes = b"") -> tuple[bytes, Ending] | None:
         """At most ``count`` bytes of what waits, or None when the read is not satisfied (yet).
 
-        On a stream a read wants ``count`` bytes or the termination character (one byte; empty: not looked for).
+        On a stream a read wants ``count`` bytes or the termination character (one byte; empty: not
+        looked for).
         """
         replies = self._replies
         if not replies:
@@ -136,7 +148,9 @@ class Connection:
         return had
 
     def rest(self, count: int) -> bytes:
-        """What a stream holds, fewer than ``count`` bytes perhaps: a read that timed out takes it along."""
+        """What a stream holds, fewer than ``count`` bytes perhaps: a read that timed out takes it
+        along.
+        """
         everything = b"".join(self._replies)[self._position :]
         self.drop_replies()
         if len(everything) > count:
@@ -144,7 +158,8 @@ class Connection:
         return everything[:count]
 
     def clear(self) -> None:
-        """Device clear: on a message transport the unit forgets half a message and what it was about to say.
+        """Device clear: on a message transport the unit forgets half a message and what it was
+        about to say.
 
         A byte stream has no such signal: only what was not read is thrown away.
         """
@@ -166,18 +181,21 @@ class Connection:
             self.unit.hung_up(self)
 
 
-class Unit(ABC):
+class Unit:
     """One simulated instrument.
 
-    A front end is a module ``sim_backends.<MODEL>`` with one subclass that carries that MODEL, made with
-    ``(name, world, options)``; it keeps what it was told in ``self.state`` (see :mod:`sim_backends.state`).
+    A front end is a module ``sim_backends.<MODEL>`` with one subclass that carries that MODEL. It
+    keeps what it was told in ``self.state`` (see :mod:`sim_backends.state`), takes its options from
+    ``self.options`` in its constructor, and says in :meth:`obey` what a message does.
     """
 
     MODEL: ClassVar[str] = ""
+    state: object = None
 
-    def __init__(self, name: str, world: WorldView) -> None:
+    def __init__(self, name: str, world: WorldView, options: Mapping[str, object] | None = None) -> None:
         self.name = name
         self.world = world
+        self.options = OptionReader(name, self.MODEL, options or {})
         self.lock: threading.RLock = threading.RLock()
         self.fault: Fault | None = None
         self.connections: list[Connection] = []
@@ -208,16 +226,22 @@ class Unit(ABC):
         for message in connection.framing.feed(data, end):
             self.obey(connection, message)
 
-    @abstractmethod
     def obey(self, connection: Connection, message: Message) -> None:
         """Do what one whole message says, and put answers to ``connection``."""
+        raise NotImplementedError
+
+    def on_trigger(self) -> None:
+        """The laboratory's shared trigger line fired."""
 
     def status_byte(self, connection: Connection) -> int:
         """What a serial poll reads."""
         return 16 if connection.answered else 0
 
+    def elapse(self) -> None:
+        """Time may have passed: finish what time alone completes."""
+
     def starved(self, connection: Connection) -> None:
-        """A client reads and nothing waits: a chance to finish what time alone completes."""
+        """A client reads although nothing waits and nothing was asked."""
 
     def wake_in_s(self) -> float | None:
         """Seconds on the lab's clock after which something may come by itself; None: nothing will."""
@@ -233,7 +257,9 @@ class Unit(ABC):
 
 
 class OptionReader:
-    """Takes a unit's options one by one, with their types, and complains about those that nobody took."""
+    """Takes a unit's options one by one, with their types, and complains about those that nobody
+    took.
+    """
 
     def __init__(self, name: str, model: str, options: Mapping[str, object]) -> None:
         self._where = f"unit {name!r} ({model})"
@@ -281,15 +307,7 @@ class OptionReader:
             )
 
     def _wrong(self, key: str, value: object, wanted: str) -> ConfigError:
-        return ConfigError(
-            f"{self._where}: option {key} is {value!r}", f"Give {key} as {wanted}, or leave it out."
-        )
-
-
-class FrontEnd(Protocol):
-    """How :func:`open_unit` makes a unit."""
-
-    def __call__(self, name: str, world: WorldView, options: Mapping[str, object]) -> Unit: ...
+        return ConfigError(f"{self._where}: option {key} is {value!r}", f"Give {key} as {wanted}, or leave it out.")
 
 
 def open_unit(
@@ -301,15 +319,17 @@ def open_unit(
 ) -> Unit:
     """The simulated unit of module ``sim_backends.<model>``, in its switched-on state.
 
-    ``lock``: shared by the units of one laboratory. Raises ConfigError for an unknown model or a wrong option.
+    ``lock``: shared by the units of one laboratory. Raises ConfigError for an unknown model or a
+    wrong option.
     """
     unit = _front_end(model, name)(name, world, options)
+    unit.options.finish()
     if lock is not None:
         unit.lock = lock
     return unit
 
 
-def _front_end(model: str, name: str) -> FrontEnd:
+def _front_end(model: str, name: str) -> type[Unit]:
     remedy = "Name a module of sim_backends that simulates an instrument, such as 'santec_tsl570'."
     if not re.fullmatch(r"[a-z][a-z0-9_]*", model):
         raise ConfigError(f"unit {name!r}: {model!r} is no model of a simulated instrument", remedy)
@@ -321,7 +341,6 @@ def _front_end(model: str, name: str) -> FrontEnd:
             raise
         raise ConfigError(f"unit {name!r}: there is no simulated {model!r}", remedy) from None
     for value in vars(module).values():
-        if isinstance(value, type) and issubclass(value, Unit) and value.MODEL == model:
-            front_end: FrontEnd = value
-            return front_end
+        if isinstance(value, type) and issubclass(value, Unit) and model == value.MODEL:
+            return value
     raise ConfigError(f"unit {name!r}: {model!r} is no model of a simulated instrument", remedy)

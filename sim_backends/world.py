@@ -86,9 +86,7 @@ class World:
         self._shot = None
 
     def _generator(self, stream: int) -> np.random.Generator:
-        sequence = np.random.SeedSequence(
-            self._seed, spawn_key=(stream, self._count, len(self._key), *self._key)
-        )
+        sequence = np.random.SeedSequence(self._seed, spawn_key=(stream, self._count, len(self._key), *self._key))
         return np.random.Generator(np.random.SFC64(sequence))
 
     # --- what the front ends ask ----------------------------------------------------------------

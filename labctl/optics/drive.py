@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,11 +32,34 @@ class RowLayout:
         return self.bins - self.modes
 
 
-def row_layout(modes: int, capabilities: GeneratorCapabilities) -> RowLayout:
-    """The shortest row of a legal segment length that holds ``modes`` bins."""
-    grain = capabilities.granularity
-    shortest = max(modes, capabilities.min_length)
-    return RowLayout(modes=modes, bins=-(-shortest // grain) * grain)
+@dataclass(frozen=True)
+class Timing:
+    """One bin per sample of the generators' common clock; rows of a length that all of them can play."""
+
+    sample_rate_hz: float
+    granularity: int
+    min_length: int
+
+    @classmethod
+    def of(cls, sample_rate_hz: float, generators: Iterable[GeneratorCapabilities]) -> Timing:
+        """For generators that play in step. Raises ConfigError for a clock that one of them has not."""
+        units = list(generators)
+        for unit in units:
+            if sample_rate_hz not in unit.sample_rate_hz:
+                raise ConfigError(
+                    f"sample_rate: {sample_rate_hz:g} Sa/s is outside a generator's {unit.sample_rate_hz}",
+                    "Mend 'sample_rate' in bench.toml.",
+                )
+        return cls(
+            sample_rate_hz,
+            math.lcm(*(unit.granularity for unit in units)),
+            max(unit.min_length for unit in units),
+        )
+
+    def layout(self, modes: int) -> RowLayout:
+        """The shortest legal row that holds ``modes`` bins."""
+        shortest = max(modes, self.min_length)
+        return RowLayout(modes, -(-shortest // self.granularity) * self.granularity)
 
 
 @dataclass(frozen=True)

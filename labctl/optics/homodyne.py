@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from labctl.config import ReceiverRole
 from labctl.errors import GateError
 from labctl.interfaces import Digitizer, HomodyneDetector
-from labctl.optics.drive import RowLayout
+from labctl.optics.drive import RowLayout, Timing
 from labctl.values import Trace
+
 
 class CollectedMode(HomodyneDetector):
     """The client's receiver: one quadrature of the one collected mode, one sample a row."""
@@ -17,23 +18,18 @@ class CollectedMode(HomodyneDetector):
     quadratures = 1
     kappa = 1.0
 
-    def __init__(self, role: ReceiverRole, digitizer: Digitizer, sample_rate_hz: float) -> None:
+    def __init__(self, role: ReceiverRole, digitizer: Digitizer, timing: Timing) -> None:
         self._role = role
         self._digitizer = digitizer
-        self._sample_rate_hz = sample_rate_hz
-        self._layout: RowLayout | None = None
+        self._timing = timing
         self._rows = 0
+        self._layout = RowLayout(0, 0)
 
-    def prepare(self, layout: RowLayout) -> None:
-        """Rows come in this layout from now on."""
-        self._layout = layout
-
-    def arm(self, rows: int) -> None:
+    def arm(self, rows: int, modes: int) -> None:
         """One sample per row, taken when the collected mode leaves the loop."""
-        assert self._layout is not None, "prepare() the receiver first"
-        self._rows = rows
+        self._rows, self._layout = rows, self._timing.layout(modes)
         channel = self._role.channels[0]
-        interval_s = self._layout.bins / self._sample_rate_hz
+        interval_s = self._layout.bins / self._timing.sample_rate_hz
         self._digitizer.configure({channel: self._role.full_scale}, interval_s, rows)
         self._digitizer.arm()
 
@@ -54,32 +50,26 @@ class DualQuadrature(HomodyneDetector):
     quadratures = 2
     kappa = 0.5
 
-    def __init__(self, role: ReceiverRole, digitizer: Digitizer, sample_rate_hz: float) -> None:
+    def __init__(self, role: ReceiverRole, digitizer: Digitizer, timing: Timing) -> None:
         self._role = role
         self._digitizer = digitizer
-        self._sample_rate_hz = sample_rate_hz
-        self._layout: RowLayout | None = None
+        self._timing = timing
         self._rows = 0
+        self._layout = RowLayout(0, 0)
         self._buffers: dict[tuple[int, int], NDArray[np.float32]] = {}
 
-    def prepare(self, layout: RowLayout) -> None:
-        """Rows come in this layout from now on."""
-        self._layout = layout
-
-    def arm(self, rows: int) -> None:
+    def arm(self, rows: int, modes: int) -> None:
         """Every bin of every row, guards included."""
-        assert self._layout is not None, "prepare() the receiver first"
-        self._rows = rows
+        self._rows, self._layout = rows, self._timing.layout(modes)
         self._digitizer.configure(
             dict.fromkeys(self._role.channels, self._role.full_scale),
-            1 / self._sample_rate_hz,
+            1 / self._timing.sample_rate_hz,
             rows * self._layout.bins,
         )
         self._digitizer.arm()
 
     def read(self) -> NDArray[np.float32]:
         """Shape (2, rows, modes), sqrt(SNU), modes in launch order, guards left out; overwritten by the next read."""
-        assert self._layout is not None
         layout = self._layout
         self._digitizer.wait()
         key = (self._rows, layout.modes)

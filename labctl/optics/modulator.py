@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from labctl.config import BenchConfig, ModulatorRole
 from labctl.errors import ConfigError
 from labctl.interfaces import Attenuator, Laser, Modulator, WaveformGenerator
-from labctl.optics.drive import Codes, Drive, RowLayout, row_layout
+from labctl.optics.drive import Codes, Drive, Timing
 from labctl.units import db_to_ratio, ratio_to_db
 
 #: Planck's constant times the speed of light, J m.
@@ -64,27 +64,25 @@ class IQTransmitter(Modulator):
         laser: Laser,
         generator: WaveformGenerator,
         attenuators: Sequence[tuple[Attenuator, int]],
+        timing: Timing,
     ) -> None:
         self._bench = bench
         self._role: ModulatorRole = bench.modulator
         self._laser = laser
         self._generator = generator
         self._attenuators = attenuators
+        self._timing = timing
         self._drives = (
             Drive.of(self._role.in_phase, generator.capabilities),
             Drive.of(self._role.quadrature, generator.capabilities),
         )
-
-    def layout(self, modes: int) -> RowLayout:
-        """Rows of ``modes`` bins in time."""
-        return row_layout(modes, self._generator.capabilities)
 
     def load(self, layers: Sequence[Amplitudes]) -> Sequence[Amplitudes]:
         """Set the light level for the brightest mode of all layers, and write one segment per layer."""
         peak = max(float(max(np.abs(a.real).max(), np.abs(a.imag).max())) for a in layers)
         level = self._attenuate(plan_launch(self._bench, peak))
         self._generator.configure(
-            self._bench.sample_rate, {drive.channel: drive.amplitude_vpp for drive in self._drives}
+            self._timing.sample_rate_hz, {drive.channel: drive.amplitude_vpp for drive in self._drives}
         )
         return [self._write(index, amplitudes, level) for index, amplitudes in enumerate(layers)]
 
@@ -97,7 +95,7 @@ class IQTransmitter(Modulator):
         return LaunchLevel(total, level.photons * db_to_ratio(level.attenuation_db - total))
 
     def _write(self, index: int, amplitudes: Amplitudes, level: LaunchLevel) -> Amplitudes:
-        layout = self.layout(amplitudes.shape[1])
+        layout = self._timing.layout(amplitudes.shape[1])
         full_scale = math.sqrt(level.photons / 2)
         codes: dict[int, Codes] = {}
         launched = []

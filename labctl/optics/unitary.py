@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from labctl.config import BenchConfig, DriveRef
 from labctl.interfaces import WaveformGenerator
-from labctl.optics.drive import Codes, Drive, RowLayout, row_layout
+from labctl.optics.drive import Codes, Drive, Timing
 
 Double = NDArray[np.float64]
 SEGMENT = 1
@@ -33,30 +33,22 @@ class LoopUnitary:
     ``generators``: by instrument name; each plays one row, over and over, started by the server's marker.
     """
 
-    def __init__(self, bench: BenchConfig, generators: Mapping[str, WaveformGenerator]) -> None:
+    def __init__(self, bench: BenchConfig, generators: Mapping[str, WaveformGenerator], timing: Timing) -> None:
         role = bench.unitary
-        self._sample_rate_hz = bench.sample_rate
+        self._timing = timing
         self._generators = generators
         self._couplers = [self._drive(ref) for ref in (role.forward_coupler, role.return_coupler)]
         self._phases = [self._drive(ref) for ref in (role.forward_phase, role.return_phase)]
         self._tap = self._drive(bench.tap)
 
     def _drive(self, reference: DriveRef) -> tuple[str, Drive]:
-        return reference.instrument, Drive.of(
-            reference, self._generators[reference.instrument].capabilities
-        )
-
-    def layout(self, modes: int) -> RowLayout:
-        """Rows of ``modes`` bins in time."""
-        return row_layout(modes, next(iter(self._generators.values())).capabilities)
+        return reference.instrument, Drive.of(reference, self._generators[reference.instrument].capabilities)
 
     def prepare(self) -> None:
         """Set clocks and full scales, and clear the generators' memories."""
         for name, generator in self._generators.items():
-            amplitudes = {
-                drive.channel: drive.amplitude_vpp for owner, drive in self._all() if owner == name
-            }
-            generator.configure(self._sample_rate_hz, amplitudes)
+            amplitudes = {drive.channel: drive.amplitude_vpp for owner, drive in self._all() if owner == name}
+            generator.configure(self._timing.sample_rate_hz, amplitudes)
             for channel in amplitudes:
                 generator.set_output(channel, True)
 
@@ -68,7 +60,7 @@ class LoopUnitary:
 
         Both passes get the same settings, so that the return pass is the adjoint of the forward one.
         """
-        layout = self.layout(len(z))
+        layout = self._timing.layout(len(z))
         theta, phi = loop_settings(z)
         codes: dict[str, dict[int, Codes]] = {name: {} for name in self._generators}
         for (name, drive), fraction in [
@@ -82,5 +74,4 @@ class LoopUnitary:
         level = 2 / np.pi * np.arccos(np.sqrt(returned_fraction))
         codes[name][drive.channel] = np.repeat(drive.codes(np.array([level])), layout.bins)
         for name, generator in self._generators.items():
-            generator.load(SEGMENT, codes[name])
-            generator.arm(SEGMENT, rows, external=True)
+            generator.load_and_arm(SEGMENT, codes[name], rows, external=True)

@@ -84,7 +84,7 @@ class Client:
             )
         self._mode = pack_data(self._values)
         self._unitary.project(self._mode.z, 1 / self._gain, rows)
-        self._detector.arm(rows)
+        self._detector.arm(rows, len(self._mode.z))
         self._channel.send(LayerReady(offer.image, offer.layer))
 
     def measure(self) -> None:

@@ -72,7 +72,7 @@ class Server:
         """When the client is ready: open the ears, and send the light."""
         ready = self._channel.receive(LayerReady)
         layer = self._check(ready.image, ready.layer)
-        self._detector.arm(self._sent[layer].quadratures.shape[1])
+        self._detector.arm(*self._sent[layer].quadratures.shape[1:])
         self._modulator.send(layer)
         self._channel.send(LayerSent(ready.image, layer))
 

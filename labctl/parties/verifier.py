@@ -34,9 +34,7 @@ class Verifier:
         self._agreement = agreement
         nulls = tuple(
             LayerNull(samples, layer.modes, expected)
-            for samples, layer, expected in zip(
-                agreement.samples, agreement.layers, agreement.expected, strict=True
-            )
+            for samples, layer, expected in zip(agreement.samples, agreement.layers, agreement.expected, strict=True)
         )
         self._test = SequentialTest(
             VerificationPlan(nulls, agreement.receiver, agreement.images, agreement.false_alarm_rate)
@@ -72,9 +70,7 @@ class Verifier:
             per_layer,
         )
 
-    def _check(
-        self, found: Estimate, expected: float, leakage: Leakage, threshold: float | None = None
-    ) -> NoiseCheck:
+    def _check(self, found: Estimate, expected: float, leakage: Leakage, threshold: float | None = None) -> NoiseCheck:
         excess = found.excess_interval(self._agreement.confidence)
         transmittance = found.transmittance_interval(self._agreement.confidence)
         return NoiseCheck(

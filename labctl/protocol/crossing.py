@@ -108,14 +108,18 @@ def survival(information: Floats, boundary: Floats) -> Survival:
     """
     _check(information, boundary)
     ends = _group_ends(information)
-    top = boundary[0] / math.sqrt(information[0])
-    nodes, weights = _nodes(top, 96)
+    times = _group_times(information, ends)
+    levels = boundary[ends] / np.sqrt(times)
+    counts = _node_counts(times, levels)
+    nodes, weights = _nodes(levels[0], counts[0])
     mass = weights * np.exp(-0.5 * nodes**2) / math.sqrt(2 * math.pi)
     alive = [float(mass.sum())]
-    for begin, end in pairwise(ends):
-        if nodes.size:
-            looks = slice(begin, end + 1)
-            nodes, mass = _step(nodes, mass, information[looks], boundary[looks])
+    for group, (begin, end) in enumerate(pairwise(ends), start=1):
+        inside = slice(begin + 1, end)
+        span = _Span(times[group - 1], times[group], information[inside], boundary[inside])
+        new, weights = _nodes(levels[group], counts[group])
+        mass = weights * (_kernel(nodes, new, span, levels[group - 1 : group + 1]) @ mass)
+        nodes = new
         alive.append(float(mass.sum()))
     return Survival(np.asarray(ends, dtype=np.int64) + 1, np.asarray(alive))
 
@@ -141,6 +145,23 @@ def _group_ends(information: Floats) -> list[int]:
     return ends
 
 
+def _group_times(information: Floats, ends: list[int]) -> Floats:
+    """Times of the groups' ends; the last one moved out if its group is too short to resolve."""
+    times = information[ends]
+    if times.size > 1:
+        times[-1] = max(times[-1], times[-2] * (1 + _SMALLEST_STEP))
+    return times
+
+
+def _node_counts(times: Floats, levels: Floats) -> list[int]:
+    """Nodes that resolve the steps before and after each group's end."""
+    spread = np.sqrt(1 - times[:-1] / times[1:])
+    narrowest = np.minimum(np.append(spread, 1.0), np.append(1.0, spread))
+    width = np.minimum(levels, _HIGHEST) - _LOWEST
+    counts = np.maximum(96, 32 * np.ceil(1.6 * width / narrowest / 32))
+    return [int(count) for count in counts]
+
+
 def _nodes(top: float, count: int) -> tuple[Floats, Floats]:
     """Gauss-Legendre nodes and weights from far below up to ``top``; none if all has crossed."""
     high = min(top, _HIGHEST)
@@ -157,52 +178,55 @@ def _legendre(count: int) -> tuple[Floats, Floats]:
     return unit, weights
 
 
-def _step(
-    nodes: Floats, mass: Floats, information: Floats, boundary: Floats
-) -> tuple[Floats, Floats]:
-    """Carry the sub-density from the first to the last of these looks.
+@dataclass(frozen=True, eq=False)
+class _Span:
+    """A group: times of its ends, times and boundary of the looks in between."""
 
-    ``nodes``, ``mass``: standardised positions and weighted density after the first look.
+    begin: float
+    end: float
+    times: Floats
+    boundary: Floats
+
+    @property
+    def length(self) -> float:
+        return self.end - self.begin
+
+
+def _kernel(nodes: Floats, new: Floats, span: _Span, levels: Floats) -> Floats:
+    """Density (new, nodes) of coming, without a crossing in between, from node to new node.
+
+    Nodes and ``levels``, the boundary at both ends, are standardised.
     """
-    begin = information[0]
-    end = max(information[-1], begin * (1 + _SMALLEST_STEP))
-    information = np.append(information[:-1], end)
-    ratio = math.sqrt(begin / end)
-    spread = math.sqrt(1 - begin / end)
-    top = boundary[-1] / math.sqrt(end)
-    count = max(48, 32 * math.ceil(1.6 * (min(top, _HIGHEST) - _LOWEST) / spread / 32))
-    new, weights = _nodes(top, count)
-    if new.size == 0:
-        return new, new
-    distance = (new[:, None] - ratio * nodes[None, :]) / spread
-    kernel = np.exp(-0.5 * distance**2) / (spread * math.sqrt(2 * math.pi))
-    if information.size > 2:
-        start, stop = nodes * math.sqrt(begin), new * math.sqrt(end)
-        kernel *= _below_inside(start, stop, information, boundary)
-    return new, weights * (kernel @ mass)
+    spread = math.sqrt(1 - span.begin / span.end)
+    distance = (new[:, None] - math.sqrt(span.begin / span.end) * nodes[None, :]) / spread
+    density: Floats = np.exp(-0.5 * distance**2) / (spread * math.sqrt(2 * math.pi))
+    if span.times.size == 0:
+        return density
+    scale = np.sqrt([span.begin, span.end])
+    start, stop = nodes * scale[0], new * scale[1]
+    if span.times.size > _EXACT_LOOKS:
+        return density * _below_bridge(start, stop, span, levels * scale)
+    return density * _below_looks(start, stop, span)
 
 
-def _below_inside(start: Floats, stop: Floats, information: Floats, boundary: Floats) -> Floats:
-    """Probability, (stop, start), that a walk pinned at both is below the boundary in between."""
-    if information.size - 2 > _EXACT_LOOKS:
-        return _below_bridge(start, stop, information, boundary)
+def _below_looks(start: Floats, stop: Floats, span: _Span) -> Floats:
+    """Probability, (stop, start), that a walk pinned at both is below the boundary at each look."""
     from scipy.special import ndtr
 
     below = np.ones((stop.size, start.size))
-    length = information[-1] - information[0]
-    for time, level in zip(information[1:-1], boundary[1:-1], strict=True):
-        before, after = time - information[0], information[-1] - time
-        deviation = math.sqrt(before * after / length)
+    for time, level in zip(span.times, span.boundary, strict=True):
+        before, after = time - span.begin, span.end - time
+        deviation = math.sqrt(before * after / span.length)
         if deviation > 0:
-            mean = (stop[:, None] * before + start[None, :] * after) / length
+            mean = (stop[:, None] * before + start[None, :] * after) / span.length
             below *= ndtr((level - mean) / deviation)
     return below
 
 
-def _below_bridge(start: Floats, stop: Floats, information: Floats, boundary: Floats) -> Floats:
-    steps = np.diff(information)
-    length = float(steps.sum())
-    outward = _OVERSHOOT * float((steps**1.5).sum()) / length
-    room = (boundary[0] + outward - start)[None, :] * (boundary[-1] + outward - stop)[:, None]
-    below: Floats = -np.expm1(-2 * room / length)
+def _below_bridge(start: Floats, stop: Floats, span: _Span, levels: Floats) -> Floats:
+    """The same for many looks, by the continuous motion and a boundary moved out."""
+    steps = np.diff(span.times, prepend=span.begin, append=span.end)
+    outward = levels + _OVERSHOOT * float((steps**1.5).sum()) / span.length
+    room = (outward[0] - start)[None, :] * (outward[1] - stop)[:, None]
+    below: Floats = -np.expm1(-2 * room / span.length)
     return below

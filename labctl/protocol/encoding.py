@@ -66,9 +66,7 @@ def modulation_variance(mean_photons: float) -> float:
     Raises ConfigError unless the mean photon number per mode μ is positive and finite.
     """
     if not (math.isfinite(mean_photons) and mean_photons > 0):
-        raise ConfigError(
-            f"mean_photons is {mean_photons}", "Give a positive mean photon number per mode."
-        )
+        raise ConfigError(f"mean_photons is {mean_photons}", "Give a positive mean photon number per mode.")
     return 2 * mean_photons
 
 

@@ -127,9 +127,7 @@ def residual_sums(
         A sum is not finite: some sample was not.
     """
     if launched.shape != received.shape or launched.ndim == 0:
-        raise ProtocolError(
-            f"launched quadratures {launched.shape} do not fit samples {received.shape}"
-        )
+        raise ProtocolError(f"launched quadratures {launched.shape} do not fit samples {received.shape}")
     s, r = _rows(launched), _rows(received)
     ss = _dot(s, s) * launched_unit**2 if launched_squared is None else launched_squared
     sums = ResidualSums(
@@ -188,11 +186,11 @@ class Estimate:
         return math.hypot(self.excess_se_statistical, self.excess_se_calibration)
 
     def excess_interval(self, confidence: float) -> Interval:
-        """Two-sided interval of ε in SNU, at most one of whose ends is expected to be passed."""
+        """Two-sided interval of ε in SNU, calibration error included; not clamped."""
         return normal_interval(self.excess, self.excess_se, confidence)
 
     def transmittance_interval(self, confidence: float) -> Interval:
-        """Two-sided interval of T; not clamped, so its upper end may pass 1."""
+        """Two-sided interval of T; not clamped."""
         return normal_interval(self.transmittance, self.transmittance_se, confidence)
 
 
@@ -203,7 +201,7 @@ def estimate(sums: ResidualSums, receiver: Receiver) -> Estimate:
     σ0²)/(κη), never divided by T; T̂ = (t̂² - σ̂²/Σs²)/(κη). The last term is the bias SE(t̂)² of
     t̂²: small against SE(T̂) in one image (8e-7 against 0.002 for a 784 x 784 layer, 6e-5 against
     0.016 for 784 -> 10, at μ = 2), but it would not average out over thousands of them. SE(T̂)² =
-    (4 t̂² SE(t̂)² + 2 SE(t̂)⁴)/(κη)².
+    (4 t² SE(t̂)² + 2 SE(t̂)⁴)/(κη)², with t² = t̂² - SE(t̂)² or 0 if that is negative.
 
     Standard errors take the noise as equal in all modes. The honest excess sits in one of n: that
     adds (κηg)²/n of itself to the variance of ε̂, at most 1 % for n = 32.
@@ -224,12 +222,13 @@ def estimate(sums: ResidualSums, receiver: Receiver) -> Estimate:
         )
     coupling = receiver.coupling
     variance = noise / sums.ss
+    squared = max(amplitude**2 - variance, 0.0)
     return Estimate(
         samples=sums.n_samples,
         amplitude=amplitude,
         noise=noise,
         transmittance=(amplitude**2 - variance) / coupling,
-        transmittance_se=math.sqrt(4 * amplitude**2 * variance + 2 * variance**2) / coupling,
+        transmittance_se=math.sqrt(4 * squared * variance + 2 * variance**2) / coupling,
         excess=(noise - receiver.sigma0_sq) / coupling,
         excess_se_statistical=math.sqrt(2 / (sums.n_samples - 1)) * noise / coupling,
         excess_se_calibration=receiver.excess_se,

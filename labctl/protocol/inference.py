@@ -57,9 +57,7 @@ class Readout:
     @property
     def scale(self) -> float:
         """sqrt(η_c (G-1) 2μ T_in): mean sample in sqrt(SNU) per unit of normalised product."""
-        return math.sqrt(
-            self.efficiency * (self.gain - 1) * 2 * self.mean_photons * self.transmittance_in
-        )
+        return math.sqrt(self.efficiency * (self.gain - 1) * 2 * self.mean_photons * self.transmittance_in)
 
 
 def normalised_products(samples: npt.ArrayLike, readout: Readout, mode: DataMode) -> Floats:

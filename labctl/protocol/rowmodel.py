@@ -117,9 +117,7 @@ class ClientReceiver:
 
     def __post_init__(self) -> None:
         if not 0 < self.efficiency <= 1:
-            raise ConfigError(
-                f"client receiver efficiency is {self.efficiency}", "Give a value within (0, 1]."
-            )
+            raise ConfigError(f"client receiver efficiency is {self.efficiency}", "Give a value within (0, 1].")
         if not (math.isfinite(self.electronic_noise_snu) and self.electronic_noise_snu >= 0):
             raise ConfigError(
                 f"client receiver electronic noise is {self.electronic_noise_snu} SNU",

@@ -223,9 +223,7 @@ class SequentialTest:
             )
         layer = self.plan.layers[self._look % len(self.plan.layers)]
         if estimate.samples != layer.samples:
-            raise ProtocolError(
-                f"look {self._look + 1}: {estimate.samples} samples, planned {layer.samples}"
-            )
+            raise ProtocolError(f"look {self._look + 1}: {estimate.samples} samples, planned {layer.samples}")
         if not math.isfinite(estimate.excess):
             raise GateError(f"the excess noise is {estimate.excess} at look {self._look + 1}")
         self._sum += estimate.samples * (estimate.excess - layer.excess)

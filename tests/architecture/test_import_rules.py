@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("labctl", "drivers", "sim_backends", "gui")
-VOCABULARY = {"errors", "units", "values", "interfaces", "clock"}
+VOCABULARY = {"errors", "units", "values", "interfaces", "clock", "schema", "shipped"}
 
 
 @cache

@@ -44,9 +44,7 @@ def test_worked_amplitudes() -> None:
     s = math.sqrt(2 / 3.5)
     packed = pack_rows([[1.0, 2.0, 3.0]], 4.0, np.complex128)
     np.testing.assert_allclose(packed, s * np.array([[1 + 2j, 3]]), rtol=1e-14)
-    np.testing.assert_allclose(
-        launched_quadratures(packed), 2 * s * np.array([[[1, 3]], [[2, 0]]]), rtol=1e-14
-    )
+    np.testing.assert_allclose(launched_quadratures(packed), 2 * s * np.array([[[1, 3]], [[2, 0]]]), rtol=1e-14)
 
 
 @given(layers, st.floats(1e-3, 1e3))
@@ -64,9 +62,7 @@ def test_mode_b_holds_the_inner_product(weights: np.ndarray, data: st.DataObject
     photons = 2.5
     mode = pack_data(x)
     b = pack_rows(weights, photons, np.complex128) @ np.conj(mode.z)
-    expected = (
-        math.sqrt(2 * photons) * weights @ (x / np.linalg.norm(x)) / weight_rms(weights)
-    )
+    expected = math.sqrt(2 * photons) * weights @ (x / np.linalg.norm(x)) / weight_rms(weights)
     scale = np.abs(expected).max() + 1
     np.testing.assert_allclose(2 * b.real, expected, rtol=1e-9, atol=1e-9 * scale)
 

@@ -22,9 +22,7 @@ MODE = pack_data([3.0, 4.0])
 
 
 @given(st.floats(1.01, 20), st.floats(0.01, 50), st.floats(0.1, 1), st.floats(0.1, 1))
-def test_noiseless_samples_give_the_products(
-    gain: float, photons: float, t_in: float, efficiency: float
-) -> None:
+def test_noiseless_samples_give_the_products(gain: float, photons: float, t_in: float, efficiency: float) -> None:
     rng = np.random.default_rng(1)
     weights, x = rng.standard_normal((6, 9)), rng.standard_normal(9)
     mode = pack_data(x)
@@ -79,9 +77,7 @@ def test_one_sample_a_row() -> None:
         normalised_products([], Readout(2.0, 1.0), MODE)
 
 
-@pytest.mark.parametrize(
-    "values", [(1.0, 1.0), (math.nan, 1.0), (2.0, 0.0), (2.0, 1.0, 1.1), (2.0, 1.0, 1.0, 0.0)]
-)
+@pytest.mark.parametrize("values", [(1.0, 1.0), (math.nan, 1.0), (2.0, 0.0), (2.0, 1.0, 1.1), (2.0, 1.0, 1.0, 0.0)])
 def test_impossible_constants_are_refused(values: tuple[float, ...]) -> None:
     with pytest.raises(ConfigError):
         Readout(*values)

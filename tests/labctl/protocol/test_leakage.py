@@ -78,9 +78,7 @@ def test_rows_of_the_first_layer_alone() -> None:
 
 
 @given(st.floats(0.05, 50), st.floats(0.01, 1), st.floats(0, 5))
-def test_holevo_quantity_from_the_covariance_matrix(
-    photons: float, transmittance: float, noise: float
-) -> None:
+def test_holevo_quantity_from_the_covariance_matrix(photons: float, transmittance: float, noise: float) -> None:
     # the oracle's eigenvalues are good to about 1e-13 V², and entropies lose a factor log
     assert weight_leakage(photons, transmittance, noise) == pytest.approx(
         holevo(photons, transmittance, noise), rel=1e-7, abs=2e-8
@@ -88,9 +86,7 @@ def test_holevo_quantity_from_the_covariance_matrix(
 
 
 @given(st.floats(0.05, 50), st.floats(0, 0.999), st.floats(0, 5), st.floats(1e-3, 1))
-def test_loss_and_noise_can_only_cost(
-    photons: float, transmittance: float, noise: float, step: float
-) -> None:
+def test_loss_and_noise_can_only_cost(photons: float, transmittance: float, noise: float, step: float) -> None:
     here = weight_leakage(photons, transmittance, noise)
     assert weight_leakage(photons, transmittance + step, noise) <= here + 1e-12
     assert weight_leakage(photons, transmittance, noise + step) >= here - 1e-12
@@ -130,9 +126,7 @@ def test_entropies_below_the_vacuum_are_refused() -> None:
 
 
 @given(st.floats(0, 4), st.integers(1, 1000), st.integers(1, 1000), st.floats(1e-3, 1))
-def test_data_leakage_grows_with_noise_and_rows(
-    g: float, modes: int, rows: int, step: float
-) -> None:
+def test_data_leakage_grows_with_noise_and_rows(g: float, modes: int, rows: int, step: float) -> None:
     assert data_leakage_v1(g, modes) >= 0
     assert data_leakage_v1(g + step, modes + 4) >= data_leakage_v1(g, modes + 4)
     journal = data_leakage_journal(g, modes, rows)
@@ -148,9 +142,7 @@ def test_layer_takes_the_worst_ends() -> None:
     leak = layer_leakage(Layer(2.0, 1.0, 392, 784), measured, 0.95)
     low, high = measured.transmittance_interval(0.95).low, measured.excess_interval(0.95).high
     assert leak.weights_bits_per_mode == weight_leakage(2.0, low, high)
-    assert leak.weights_bits_per_mode_raw == weight_leakage(
-        2.0, measured.transmittance, measured.excess
-    )
+    assert leak.weights_bits_per_mode_raw == weight_leakage(2.0, measured.transmittance, measured.excess)
     assert leak.weights_bits_per_mode > leak.weights_bits_per_mode_raw > 0
     assert leak.weights_bits_per_weight == leak.weights_bits_per_mode / 2
     assert leak.data_bits_v1 == data_leakage_v1(1.0, 392)

@@ -1,0 +1,137 @@
+"""Full-path simulated throughput beside the bare physics kernel, on the same images, interleaved in one process.
+
+    python benchmarks/throughput.py [--images 100] [--repeats 5] [--data DIR] [--out FILE]
+
+Kernel: per image and layer, every returned quadrature, the correlated measured sample and the row powers (explicit modes, no
+guard bins, no instruments). Full path: the shipped ``mnist`` run with everything on: sequencer, drivers, VISA library,
+simulated instruments and twin, estimates, sequential test, events, run file. One BLAS thread. Prints one JSON object; the
+figure to quote is the ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import numpy as np
+
+from labctl import __version__
+from labctl.engine import RunControl
+from labctl.events import EventBus, StateChanged
+from labctl.experiment import Experiment, load_experiment
+from labctl.protocol.encoding import pack_data, pack_rows
+from labctl.protocol.inference import next_data
+from labctl.session import run_experiment
+from sim_backends.physics import amplify_and_tap, basis_of, plane_of, project, received_plane
+
+
+class Kernel:
+    """The bare physics of one run: what no implementation of explicit mode sampling can do without."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        run = experiment.run
+        self._gain = run.gain
+        self._launched = [
+            plane_of(pack_rows(w, run.mean_photons).astype(complex), len(w)) for w in experiment.network.weights
+        ]
+        self._means = [plane * np.float32(np.sqrt(0.5)) for plane in self._launched]
+        self._buffers = [(np.empty_like(plane), np.empty_like(plane)) for plane in self._launched]
+        self._scale = 1 / np.sqrt((run.gain - 1) * 2 * run.mean_photons)
+        self._generator = np.random.Generator(np.random.SFC64(run.seed))
+        self.power = 0.0
+
+    def infer(self, image: np.ndarray) -> np.ndarray:
+        """Class scores of one image; the returned light's power is added up row by row."""
+        values = image.astype(float)
+        for launched, mean, buffers in zip(self._launched, self._means, self._buffers, strict=True):
+            basis = basis_of(pack_data(values).z)
+            rows = launched.shape[1]
+            noise = amplify_and_tap(self._generator, rows, self._gain, 1.0, 1 / self._gain)
+            measured = np.sqrt(self._gain - 1) * project(launched, basis)[:, 0] + noise.measured[:, 0]
+            vacuum = self._generator.standard_normal((rows, 2))
+            in_mode = np.sqrt(0.5) * (noise.returned + vacuum)
+            plane = received_plane(self._generator, mean, basis, in_mode, 1.0, buffers)
+            self.power += float(np.einsum("qmb,qmb->qm", plane, plane).sum(dtype=np.float64))
+            values = next_data(measured * self._scale)
+        return values
+
+
+def kernel_rate(kernel: Kernel, experiment: Experiment) -> float:
+    """Images per second."""
+    start = time.perf_counter()
+    for image in experiment.dataset.images:
+        kernel.infer(image)
+    return experiment.images / (time.perf_counter() - start)
+
+
+def full_rate(experiment: Experiment, out: Path) -> float:
+    """Images per second while the run is running (opening the bench and loading waveforms not counted)."""
+    bus, marks = EventBus(), {}
+    bus.subscribe(StateChanged, lambda event: marks.setdefault(event.state, time.perf_counter()))
+    outcome = run_experiment(experiment, bus, RunControl(), out)
+    if outcome.error is not None:
+        raise outcome.error
+    return experiment.images / (marks["stopping"] - marks["running"])
+
+
+def main() -> None:
+    """Measure, print, and keep."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--run", default="mnist")
+    parser.add_argument("--out", type=Path, help="folder in which the dated result is kept")
+    arguments = parser.parse_args()
+    experiment = load_experiment(arguments.run, data=arguments.data, images=arguments.images)
+    kernel = Kernel(experiment)
+    rates: dict[str, list[float]] = {"kernel": [], "full": []}
+    with tempfile.TemporaryDirectory() as folder:
+        kernel_rate(kernel, experiment)
+        for _ in range(arguments.repeats):
+            rates["kernel"].append(kernel_rate(kernel, experiment))
+            rates["full"].append(full_rate(experiment, Path(folder)))
+    ratios = [full / bare for full, bare in zip(rates["full"], rates["kernel"], strict=True)]
+    result = {
+        "benchmark": "throughput",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "labctl": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+        "run": arguments.run,
+        "images": experiment.images,
+        "repeats": arguments.repeats,
+        "full_over_kernel": _spread(ratios),
+        "kernel_images_per_s": _spread(rates["kernel"]),
+        "full_images_per_s": _spread(rates["full"]),
+    }
+    text = json.dumps(result, indent=2)
+    sys.stdout.write(text + "\n")
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        name = f"throughput-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+        (arguments.out / name).write_text(text + "\n")
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {
+        "median": round(statistics.median(values), 4),
+        "min": round(min(values), 4),
+        "max": round(max(values), 4),
+    }
+
+
+if __name__ == "__main__":
+    main()

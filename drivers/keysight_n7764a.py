@@ -1,0 +1,118 @@
+"""Keysight N7764A four-channel variable optical attenuator (N7761A, N7762A and 8157x speak alike).
+
+Manual: Keysight, "8163A/B, 8164A/B, 8166A/B Programming Guide", signal conditioning (:INPut and
+:OUTPut subsystems, pages 148 and 182). LAN: TCP port 5025, line feed. Slots 1, 3, 5 and 7 are
+attenuators, 2, 4, 6 and 8 their outputs.
+
+``:INPut<n>:ATTenuation`` takes dB, ``:OUTPut<n>:STATe`` is the shutter (1 open). Wavelengths are
+sent with the suffix NM and answered in metres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from drivers.link import ScpiLink
+from drivers.scpi import Setting, parse_finite, real, switch
+from drivers.visa import VisaLibrary
+from labctl.clock import Clock
+from labctl.errors import LimitError
+from labctl.interfaces import Attenuator
+from labctl.values import Identity, Range, SafeState, Scalar, Snapshot
+
+ATTENUATION = real(":INPut{}:ATTenuation", "Attenuation without the offset", unit="dB", suffix=" DB")
+OFFSET = real(":INPut{}:OFFSet", "Offset added to the displayed attenuation", unit="dB")
+WAVELENGTH: Setting[float] = Setting(
+    ":INPut{}:WAVelength",
+    parse_finite,
+    lambda metres: f"{metres * 1e9:.6f}NM",
+    "Wavelength for which the attenuator is calibrated",
+    "m",
+    Range(1260e-9, 1640e-9, "m"),
+)
+SHUTTER_OPEN = switch(":OUTPut{}:STATe", "Shutter open: light passes")
+
+CHANNELS: Final = (1, 3, 5, 7)
+MAX_ATTENUATION_DB: Final = 45.0
+
+
+class N7764A(Attenuator):
+    """``channels``: the attenuator slots of the model (1, 3, 5 and 7 for the N7764A)."""
+
+    channels: Sequence[int]
+    attenuation_range_db = Range(0.0, MAX_ATTENUATION_DB, "dB")
+
+    def __init__(
+        self,
+        name: str,
+        resource: str,
+        library: VisaLibrary,
+        clock: Clock,
+        *,
+        channels: Sequence[int] = CHANNELS,
+    ) -> None:
+        super().__init__(name)
+        self.channels = tuple(channels)
+        self._link = ScpiLink(library.connect(name, resource))
+
+    def open(self) -> None:
+        self._link.open(r"KEYSIGHT TECHNOLOGIES|AGILENT TECHNOLOGIES", r"N775\dA|N776\dA|8157\dA")
+
+    def close(self) -> None:
+        self._link.close()
+
+    @property
+    def identity(self) -> Identity:
+        return self._link.identity
+
+    def set_attenuation(self, channel: int, attenuation_db: float) -> None:
+        if attenuation_db not in self.attenuation_range_db:
+            raise LimitError(
+                self.name,
+                f"{attenuation_db:g} dB is outside {self.attenuation_range_db}",
+                "Spread the attenuation over more channels, or change the light before it.",
+            )
+        self._link.set(ATTENUATION, attenuation_db, self._channel(channel))
+
+    def attenuation(self, channel: int) -> float:
+        return self._link.get(ATTENUATION, self._channel(channel))
+
+    def set_wavelength(self, channel: int, wavelength_m: float) -> None:
+        """Metres, vacuum: what the channel's calibration is read for."""
+        self._link.set(WAVELENGTH, wavelength_m, self._channel(channel))
+
+    def set_shutter(self, channel: int, opened: bool) -> None:
+        self._link.set(SHUTTER_OPEN, opened, self._channel(channel))
+
+    def shutter(self, channel: int) -> bool:
+        return self._link.get(SHUTTER_OPEN, self._channel(channel))
+
+    def safe_state(self) -> SafeState:
+        """All shutters closed; dark when every one is read back so."""
+        for channel in self.channels:
+            self._link.set(SHUTTER_OPEN, False, channel)
+        opened = [channel for channel in self.channels if self._link.get(SHUTTER_OPEN, channel)]
+        return SafeState(
+            self.name,
+            not opened,
+            {f"shutter_open_{channel}": channel in opened for channel in self.channels},
+            f"shutters still open: {opened}" if opened else "",
+        )
+
+    def snapshot(self) -> Snapshot:
+        readings: dict[str, Scalar] = {}
+        for channel in self.channels:
+            readings[f"attenuation_{channel}_db"] = self._link.get(ATTENUATION, channel)
+            readings[f"offset_{channel}_db"] = self._link.get(OFFSET, channel)
+            readings[f"wavelength_{channel}_m"] = self._link.get(WAVELENGTH, channel)
+            readings[f"shutter_open_{channel}"] = self._link.get(SHUTTER_OPEN, channel)
+        return readings
+
+    def problems(self) -> Sequence[str]:
+        return self._link.problems()
+
+    def _channel(self, channel: int) -> int:
+        if channel not in self.channels:
+            raise LimitError(self.name, f"there is no channel {channel}", f"Use one of {list(self.channels)}.")
+        return channel

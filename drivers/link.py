@@ -1,0 +1,165 @@
+"""What all SCPI instruments have in common: identity, declared settings, and an error queue that is
+always read.
+
+Drivers own a :class:`ScpiLink` and speak through it; a command that returns has been obeyed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
+
+from drivers.scpi import ErrorEntry, Setting, parse_error_entry
+from drivers.visa import Part, VisaConnection
+from labctl.errors import InstrumentRefused, InstrumentReply, LimitError, WrongInstrument
+from labctl.values import Identity, Scalar
+
+T = TypeVar("T")
+
+#: An error queue longer than this is no queue.
+MAX_ENTRIES: Final = 100
+_READ_MANUAL = "Compare the command with the instrument's state and manual."
+
+
+class ScpiLink:
+    """One SCPI instrument behind a connection.
+
+    ``error_query``: answered with the oldest entry of the error queue, ``0,"No error"`` (or ``+0``)
+    when there is none.
+    """
+
+    def __init__(self, connection: VisaConnection, error_query: str = ":SYSTem:ERRor?") -> None:
+        self.connection = connection
+        self.name = connection.name
+        self._error_query = error_query
+        self._identity: Identity | None = None
+        self._found: list[ErrorEntry] = []
+
+    # ---- life ---------------------------------------------------------------------------------
+
+    def open(self, vendor: str, model: str) -> Identity:
+        """Connect and compare ``*IDN?`` with two patterns, then empty the error queue of what
+        others left there.
+
+        Raises WrongInstrument, and whatever a connection raises; the line is closed then.
+        """
+        self.connection.open()
+        try:
+            reply = self.connection.identify("*IDN?")
+            self._identity = self._recognise(reply, vendor, model)
+            self._found = self._drain(self.connection.query(self._error_query))
+        except BaseException:
+            self.connection.close()
+            raise
+        return self._identity
+
+    def _recognise(self, reply: str, vendor: str, model: str) -> Identity:
+        fields = [field.strip() for field in reply.split(",")]
+        if len(fields) != 4:
+            raise WrongInstrument(self.name, f"says {reply[:80]!r}, which has not four fields", command="*IDN?")
+        if not re.fullmatch(vendor, fields[0], re.I) or not re.fullmatch(model, fields[1], re.I):
+            raise WrongInstrument(
+                self.name,
+                f"{fields[0]} {fields[1]} answers at {self.connection.resource}",
+                "Correct the resource or the driver of this instrument in the bench file.",
+                command="*IDN?",
+            )
+        return Identity(*fields)
+
+    def close(self) -> None:
+        self.connection.close()
+
+    @property
+    def identity(self) -> Identity:
+        """Who answered when the instrument was opened; raises InstrumentReply before that."""
+        if self._identity is None:
+            raise InstrumentReply(self.name, "has not been opened yet")
+        return self._identity
+
+    # ---- speaking -----------------------------------------------------------------------------
+
+    def get(self, setting: Setting[T], channel: int | None = None) -> T:
+        """The value of a setting. Raises InstrumentReply for an answer that is none."""
+        query = setting.query(channel)
+        return self._parsed(setting, self.connection.query(query), query)
+
+    def set(self, setting: Setting[T], value: T, channel: int | None = None) -> None:
+        """Set and check. Raises LimitError before anything is sent, InstrumentRefused when it is
+        refused.
+        """
+        self.command(self.text(setting, value, channel))
+
+    def text(self, setting: Setting[T], value: T, channel: int | None = None) -> str:
+        """The command that sets ``value``, for a message of several. Raises LimitError."""
+        try:
+            return setting.command(value, channel)
+        except ValueError as error:
+            raise LimitError(
+                self.name,
+                str(error),
+                "Ask for a value within the limits.",
+                command=setting.name(channel),
+            ) from error
+
+    def command(self, *parts: Part, timeout_s: float | None = None) -> None:
+        """Send one message (its parts joined as they are) and read the error queue after it.
+
+        Raises InstrumentRefused listing every entry, oldest first.
+        """
+        reply = self.connection.write_then_query(parts, self._error_query, timeout_s)
+        if not reply.startswith(("0,", "+0,")):
+            entries = self._drain(reply)
+            raise InstrumentRefused(
+                self.name,
+                "refused: " + "; ".join(map(str, entries)),
+                _READ_MANUAL,
+                command=" ".join(part for part in parts if isinstance(part, str))[:120],
+            )
+
+    def query(self, text: str, timeout_s: float | None = None) -> str:
+        return self.connection.query(text, timeout_s=timeout_s)
+
+    def ask(self, setting: Setting[T], argument: str, channel: int | None = None) -> T:
+        """A query with an argument, such as ``:WAVelength? MIN``."""
+        query = f"{setting.query(channel)} {argument}"
+        return self._parsed(setting, self.connection.query(query), query)
+
+    def _parsed(self, setting: Setting[T], reply: str, query: str) -> T:
+        try:
+            return setting.parse(reply)
+        except ValueError as error:
+            raise InstrumentReply(self.name, str(error), command=query) from error
+
+    # ---- reporting ----------------------------------------------------------------------------
+
+    def read(
+        self,
+        settings: Iterable[Setting[Any]],
+        channel: int | None = None,
+    ) -> dict[str, Scalar]:
+        """Several settings as entries of a snapshot: header and unit in lower case, and the value."""
+        values: dict[str, Scalar] = {}
+        for setting in settings:
+            key = setting.name(channel).strip(":*").lower().replace(":", ".")
+            values[f"{key} [{setting.unit}]" if setting.unit else key] = self.get(setting, channel)
+        return values
+
+    def problems(self) -> list[str]:
+        """The error queue, emptied, after what was found in it at opening and not yet told."""
+        found, self._found = self._found, []
+        return [str(entry) for entry in found + self._drain(self.connection.query(self._error_query))]
+
+    def _drain(self, reply: str) -> list[ErrorEntry]:
+        """All entries of the error queue, ``reply`` being the first."""
+        entries: list[ErrorEntry] = []
+        for _ in range(MAX_ENTRIES):
+            try:
+                entry = parse_error_entry(reply)
+            except ValueError as error:
+                raise InstrumentReply(self.name, str(error), command=self._error_query) from error
+            if entry.code == 0:
+                return entries
+            entries.append(entry)
+            reply = self.connection.query(self._error_query)
+        return entries

@@ -1,0 +1,99 @@
+"""The control instrument of a simulated lab, resource ``SIM``, and the clock it keeps.
+
+No real bench has one. It answers in SCPI: ``:RESet <seed>``, ``:KEY a,b,...``, ``:CLOCk
+STEPped|REAL``, ``:TIME?``, ``:TIME:ADVance <seconds>``, ``:FAULt "<instrument>",<fault>``,
+``:FAULt:CLEar``, and ``:SYSTem:ERRor?``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from drivers.scpi import format_real, parse_error_entry, parse_finite
+from labctl.clock import SystemClock
+from labctl.errors import InstrumentRefused, InstrumentReply
+
+_ERROR_QUERY = ":SYSTem:ERRor?"
+
+
+class ControlLine(Protocol):
+    """The part of a connection that is used here."""
+
+    name: str
+
+    def write(self, *parts: str) -> None: ...
+
+    def query(self, *parts: str) -> str: ...
+
+    def write_then_query(self, parts: tuple[str, ...], query: str) -> str: ...
+
+    def close(self) -> None: ...
+
+
+class SimControl:
+    """See labctl.interfaces.SimulationControl. Methods raise InstrumentRefused with what the lab
+    said against it.
+    """
+
+    def __init__(self, line: ControlLine) -> None:
+        self._line = line
+        #: Whether time moves only when told to, as this object last set it.
+        self.stepped = False
+
+    def reset(self, seed: int) -> None:
+        self._command(f":RESet {seed}")
+
+    def set_draw_key(self, *key: int) -> None:
+        """Sent without waiting for an answer, since it precedes every acquisition."""
+        self._line.write(":KEY " + ",".join(map(str, key)))
+
+    def set_stepped_clock(self, stepped: bool) -> None:
+        self._command(":CLOCk " + ("STEPped" if stepped else "REAL"))
+        self.stepped = stepped
+
+    def now(self) -> float:
+        reply = self._line.query(":TIME?")
+        try:
+            return parse_finite(reply)
+        except ValueError as error:
+            raise InstrumentReply(self._line.name, str(error), command=":TIME?") from error
+
+    def advance(self, seconds: float) -> None:
+        self._command(f":TIME:ADVance {format_real(seconds)}")
+
+    def inject_fault(self, unit: str, fault: str) -> None:
+        self._command(f':FAULt "{unit}",{fault}')
+
+    def clear_faults(self) -> None:
+        self._command(":FAULt:CLEar")
+
+    def close(self) -> None:
+        self._line.close()
+
+    def _command(self, text: str) -> None:
+        reply = self._line.write_then_query((text,), _ERROR_QUERY)
+        try:
+            entry = parse_error_entry(reply)
+        except ValueError as error:
+            raise InstrumentReply(self._line.name, str(error), command=_ERROR_QUERY) from error
+        if entry.code != 0:
+            raise InstrumentRefused(self._line.name, str(entry), command=text)
+
+
+class SimClock:
+    """The simulated lab's time. Waiting really waits, except in stepped mode, where it winds the
+    lab forward.
+    """
+
+    def __init__(self, control: SimControl) -> None:
+        self._control = control
+
+    def now(self) -> float:
+        return self._control.now()
+
+    def wait(self, seconds: float) -> None:
+        if self._control.stepped:
+            if seconds > 0:
+                self._control.advance(seconds)
+        else:
+            SystemClock().wait(seconds)

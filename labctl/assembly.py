@@ -1,0 +1,128 @@
+"""Puts the parties behind their instruments: from an opened bench to server, client, check and interlocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labctl.bench import Bench
+from labctl.config import pump_for_gain
+from labctl.experiment import Experiment
+from labctl.interfaces import Amplifier, Attenuator, Digitizer, Laser, PowerMeter, SimulationControl, WaveformGenerator
+from labctl.limits import Monitor, Watch
+from labctl.optics.drive import Timing
+from labctl.optics.homodyne import CollectedMode, DualQuadrature
+from labctl.optics.modulator import IQTransmitter
+from labctl.optics.unitary import LoopUnitary
+from labctl.parties.channel import in_process_channel
+from labctl.parties.client import Client
+from labctl.parties.server import Server
+from labctl.parties.verifier import Verifier
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """One run's parties and devices. ``control``: of the simulated lab, None on a real bench."""
+
+    experiment: Experiment
+    laser: Laser
+    amplifier: Amplifier
+    transmitter: IQTransmitter
+    unitary: LoopUnitary
+    server: Server
+    client: Client
+    verifier: Verifier
+    watch: Watch
+    control: SimulationControl | None
+
+    @classmethod
+    def build(cls, experiment: Experiment, bench: Bench) -> Assembly:
+        """Nothing is sent to an instrument yet. Raises ConfigError when a part is played by the wrong kind."""
+        config, run = bench.config, experiment.run
+        agreement = experiment.agreement()
+        laser = bench.part(config.laser.instrument, Laser)
+        amplifier = bench.part(config.amplifier.instrument, Amplifier)
+        attenuators = [(bench.part(each.instrument, Attenuator), each.channel) for each in config.modulator.attenuators]
+        sender = bench.part(config.modulator.in_phase.instrument, WaveformGenerator)
+        loop = _client_generators(bench)
+        timing = Timing.of(config.sample_rate, [each.capabilities for each in (sender, *loop.values())])
+        transmitter = IQTransmitter(config, laser, sender, attenuators, timing)
+        unitary = LoopUnitary(config, loop, timing)
+        client_ear, server_ear = config.client_receiver, config.server_receiver
+        collected = CollectedMode(client_ear, bench.part(client_ear.digitizer, Digitizer), timing)
+        returned = DualQuadrature(server_ear, bench.part(server_ear.digitizer, Digitizer), timing)
+        to_server, to_client = in_process_channel()
+        server = Server(experiment.network.weights, transmitter, returned, agreement.receiver, to_server)
+        client = Client(
+            unitary,
+            collected,
+            to_client,
+            gain_in_use=run.adversary.client_gain or run.gain,
+            transmittance_in=experiment.transmittance_in,
+            efficiency=config.client_receiver.efficiency,
+        )
+        monitor = None
+        if config.monitor is not None:
+            monitor = Monitor(config.monitor, bench.part(config.monitor.instrument, PowerMeter))
+        watch = Watch(laser, config.laser.power, attenuators, amplifier, monitor)
+        return cls(
+            experiment,
+            laser,
+            amplifier,
+            transmitter,
+            unitary,
+            server,
+            client,
+            Verifier(agreement),
+            watch,
+            bench.control(),
+        )
+
+    def prepare(self) -> None:
+        """Working points, waveforms, receivers; everything dark. A simulated lab starts from the run's seed."""
+        run, bench = self.experiment.run, self.experiment.bench
+        if self.control is not None:
+            self.control.set_stepped_clock(True)
+            self.control.reset(run.seed)
+        self.transmitter.set_light(False)
+        self.laser.set_wavelength(bench.laser.wavelength)
+        self.laser.set_power(bench.laser.power)
+        if self.watch.monitor is not None:
+            self.watch.monitor.meter.set_wavelength(bench.laser.wavelength)
+        gain = run.adversary.client_gain or run.gain
+        self.amplifier.set_emission(False)
+        self.amplifier.set_pump(pump_for_gain(bench.amplifier, gain))
+        self.unitary.prepare()
+        self.server.prepare(run.gain, run.mean_photons)
+        self.client.accept_terms()
+
+    def light_on(self) -> None:
+        """Laser and signal first: the amplifier is never pumped without input."""
+        self.transmitter.set_light(True)
+        self.amplifier.set_emission(True)
+
+    def calibration(self) -> dict[str, float]:
+        """The constants in force, unit in the name."""
+        bench = self.experiment.bench
+        constants = {
+            "modulator_loss_db": bench.modulator.loss,
+            "link_loss_out_db": bench.link.loss_out,
+            "link_loss_back_db": bench.link.loss_back,
+            "amplifier_n_sp": bench.amplifier.n_sp,
+            "amplifier_pump_a": pump_for_gain(bench.amplifier, self.experiment.run.gain),
+        }
+        for name, role in (("client", bench.client_receiver), ("server", bench.server_receiver)):
+            constants |= {
+                f"{name}_volts_per_snu": role.volts_per_snu,
+                f"{name}_efficiency": role.efficiency,
+                f"{name}_electronic_noise_snu": role.electronic_noise,
+                f"{name}_noise_variance_snu": role.noise_variance,
+                f"{name}_calibration_samples": float(role.calibration_samples),
+            }
+        return constants
+
+
+def _client_generators(bench: Bench) -> dict[str, WaveformGenerator]:
+    role = bench.config.unitary
+    drives = (role.forward_coupler, role.forward_phase, role.return_coupler, role.return_phase, bench.config.tap)
+    names = dict.fromkeys(drive.instrument for drive in drives)
+    return {name: bench.part(name, WaveformGenerator) for name in names}

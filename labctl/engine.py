@@ -1,0 +1,230 @@
+"""The engine: executes a plan step by step, publishes events, and always ends in the safe state."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from labctl.assembly import Assembly
+from labctl.bench import Bench
+from labctl.errors import GateError, LabctlError, RunAborted
+from labctl.events import (
+    AlarmRaised,
+    EventBus,
+    ImageFinished,
+    Interval,
+    LayerMeasured,
+    LightOff,
+    NoiseCheck,
+    RunStarted,
+    StateChanged,
+)
+from labctl.experiment import Experiment
+from labctl.plan import BeginImage, FinishImage, Layer, LightOn, Plan, Prepare, Step
+from labctl.protocol.intervals import clopper_pearson
+from labctl.version import __version__
+
+#: How often a paused engine looks whether it was aborted, seconds.
+PAUSE_POLL_S = 0.2
+
+
+class RunControl:
+    """Pause, resume and abort from another thread or a signal handler; the engine obeys at its next checkpoint."""
+
+    def __init__(self) -> None:
+        self._go = threading.Event()
+        self._go.set()
+        self._reason: str | None = None
+
+    def pause(self) -> None:
+        """Hold before the next step."""
+        self._go.clear()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._go.set()
+
+    def abort(self, reason: str) -> None:
+        """End the run before the next step; the first reason counts. Takes no lock, so a signal handler may call it."""
+        if self._reason is None:
+            self._reason = reason
+
+    @property
+    def paused(self) -> bool:
+        """Whether the engine is to hold."""
+        return not self._go.is_set()
+
+    @property
+    def reason(self) -> str | None:
+        """Why the run was aborted; None when it was not."""
+        return self._reason
+
+    def checkpoint(self, on_pause: Callable[[bool], None]) -> None:
+        """Hold while paused. Raises RunAborted when the run is to end."""
+        if self.paused and self._reason is None:
+            on_pause(True)
+            while not self._go.wait(PAUSE_POLL_S) and self._reason is None:
+                pass
+            on_pause(False)
+        if self._reason is not None:
+            raise RunAborted(f"aborted: {self._reason}", "Start the run again when you are ready.")
+
+
+class Alarm(Exception):  # noqa: N818  (ends a plan; it is an outcome, not an error)
+    """The check rejected, and the run's policy is to stop."""
+
+
+class Engine:
+    """Executes one plan on one opened bench."""
+
+    def __init__(self, experiment: Experiment, bench: Bench, bus: EventBus, control: RunControl) -> None:
+        self._experiment = experiment
+        self._bench = bench
+        self._bus = bus
+        self._control = control
+        self._assembly = Assembly.build(experiment, bench)
+        self._correct = 0
+        self._started_s = 0.0
+        self.images = 0
+        self.alarmed = False
+        self.started: RunStarted | None = None
+        self.accuracy: Interval | None = None
+        self._actions: dict[type, Callable[[Any], None]] = {
+            Prepare: self._prepare,
+            LightOn: self._light_on,
+            BeginImage: self._begin,
+            Layer: self._layer,
+            FinishImage: self._finish,
+        }
+
+    @property
+    def measured(self) -> bool:
+        """Whether any returned light was measured."""
+        return self._assembly.verifier.verdict is not None
+
+    def checks(self) -> tuple[NoiseCheck, tuple[NoiseCheck, ...]]:
+        """The residual-noise check of everything so far: pooled and per layer."""
+        return self._assembly.verifier.checks()
+
+    def execute(self, plan: Plan) -> None:
+        """All steps, with a checkpoint before each. Returns early on an alarm; raises what went wrong.
+
+        Whatever happens, the bench is put into the safe state and read back before this returns.
+        """
+        try:
+            for step in plan.steps():
+                self._control.checkpoint(self._paused)
+                self._actions[type(step)](step)
+        except Alarm:
+            return
+        except GateError as error:
+            raise self._cause(error) from error
+        finally:
+            self._state("stopping")
+            self._bus.publish(LightOff(self._bench.safe_state()))
+            self._state("stopped")
+
+    def _cause(self, error: GateError) -> LabctlError:
+        """A gate tells that the light is wrong; an interlock may tell why."""
+        try:
+            self._assembly.watch.check()
+        except LabctlError as cause:
+            return cause
+        return error
+
+    def _paused(self, paused: bool) -> None:
+        self._state("paused" if paused else "running")
+
+    def _state(self, state: str) -> None:
+        self._bus.publish(StateChanged(state))
+
+    def _prepare(self, step: Step) -> None:
+        self._state("preparing")
+        self._assembly.prepare()
+
+    def _light_on(self, step: Step) -> None:
+        self._assembly.light_on()
+        self._assembly.watch.check()
+        self._started_s = self._bench.clock.now()
+        self.started = self._description()
+        self._bus.publish(self.started)
+        self._state("running")
+
+    def _begin(self, step: BeginImage) -> None:
+        self._assembly.watch.check()
+        self._assembly.client.begin(self._experiment.dataset.images[step.image])
+
+    def _layer(self, step: Layer) -> None:
+        assembly = self._assembly
+        if assembly.control is not None:
+            assembly.control.set_draw_key(step.image, step.layer)
+        assembly.server.offer(step.image, step.layer)
+        assembly.client.make_ready()
+        assembly.server.send()
+        assembly.client.measure()
+        sums = assembly.server.measure()
+        single, verdict = assembly.verifier.add(step.layer, sums)
+        self._bus.publish(
+            LayerMeasured(
+                step.image,
+                step.layer,
+                sums.n_samples,
+                sums.ss,
+                sums.sr,
+                sums.rr,
+                single.excess,
+                single.transmittance,
+            )
+        )
+        stop = verdict.alarm and self._experiment.run.on_alarm == "stop"
+        if verdict.alarm and not self.alarmed:
+            self.alarmed = True
+            self._bus.publish(AlarmRaised(step.image, verdict.excess, verdict.threshold))
+        assembly.server.judge(not stop)
+        if not assembly.client.may_continue():
+            raise Alarm
+
+    def _finish(self, step: FinishImage) -> None:
+        assembly, dataset = self._assembly, self._experiment.dataset
+        label, prediction = int(dataset.labels[step.image]), assembly.client.prediction()
+        self._correct += label == prediction
+        self.images += 1
+        low, high = clopper_pearson(self._correct, self.images, self._experiment.run.confidence)
+        self.accuracy = Interval(self._correct / self.images, low, high)
+        pooled, layers = assembly.verifier.checks()
+        verdict = assembly.verifier.verdict
+        assert verdict is not None
+        self._bus.publish(
+            ImageFinished(
+                image=step.image,
+                index=step.image,
+                label=label,
+                prediction=prediction,
+                scores=tuple(assembly.client.scores().tolist()),
+                correct=self._correct,
+                accuracy=self.accuracy,
+                pooled=pooled,
+                layers=layers,
+                statistic=verdict.statistic,
+                boundary=verdict.boundary,
+                time_s=self._bench.clock.now() - self._started_s,
+            )
+        )
+
+    def _description(self) -> RunStarted:
+        experiment = self._experiment
+        return RunStarted(
+            name=experiment.run.name,
+            run=experiment.run.model_dump(mode="json"),
+            bench=experiment.bench.model_dump(mode="json"),
+            simulated=self._bench.simulated,
+            seed=experiment.run.seed,
+            images=experiment.images,
+            layer_shapes=experiment.network.layer_shapes,
+            classes=experiment.dataset.classes,
+            clean_accuracy=experiment.clean_accuracy,
+            snapshots=self._bench.snapshots(),
+            calibration=self._assembly.calibration(),
+            software=f"labctl {__version__}",
+        )

@@ -1,0 +1,188 @@
+"""Run, bench, model and data brought together and checked, before any instrument is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.config import BenchConfig, ReceiverRole, RunConfig, check_together, load_bench, load_run
+from labctl.datasets import Dataset, load_dataset
+from labctl.errors import ConfigError
+from labctl.models import Network, check_fits, load_network
+from labctl.optics.modulator import plan_launch
+from labctl.parties.verifier import Agreement
+from labctl.protocol.encoding import modes_per_row, pack_rows
+from labctl.protocol.estimation import Receiver
+from labctl.protocol.leakage import Layer
+from labctl.protocol.rowmodel import AmplifierTap
+from labctl.shipped import bench_path, run_path
+from labctl.units import db_to_ratio
+
+#: Standard deviations of noise that must fit a digitizer's range beside the signal.
+HEADROOM_SIGMA = 6.0
+#: Real samples of a dual-quadrature receiver per mode.
+SAMPLES_PER_MODE = 2
+#: Share of the light's amplitude that each quadrature of a dual receiver gets.
+DUAL_KAPPA = 0.5
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run will take, told without opening an instrument. ``light_s``: time with light on the fibre."""
+
+    images: int
+    layers: int
+    light_s: float
+    samples: int
+    bytes_on_disk: int
+    attenuation_db: float
+    expected_excess: tuple[float, ...]
+
+    def lines(self) -> list[str]:
+        """For people."""
+        excess = ", ".join(f"{value:.3g}" for value in self.expected_excess)
+        return [
+            f"{self.images} images x {self.layers} layers = {self.images * self.layers} shots",
+            f"{self.light_s:.3g} s of light on the fibre, {self.samples:.3g} samples of returned light",
+            f"about {self.bytes_on_disk / 1e6:.2g} MB run file",
+            f"attenuation {self.attenuation_db:.2f} dB in all",
+            f"honest excess noise per layer: {excess} SNU",
+        ]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything a run needs except the instruments. ``dataset`` holds exactly the images to be inferred."""
+
+    run: RunConfig
+    bench: BenchConfig
+    bench_path: Path
+    network: Network
+    dataset: Dataset
+
+    @property
+    def images(self) -> int:
+        """How many images will be inferred."""
+        return len(self.dataset)
+
+    @cached_property
+    def clean_accuracy(self) -> float:
+        """Of the network computed digitally on the same images."""
+        return self.network.accuracy(self.dataset.images, self.dataset.labels)
+
+    @property
+    def transmittance_in(self) -> float:
+        """T_in: launch to amplifier."""
+        return db_to_ratio(-self.bench.link.loss_out)
+
+    @property
+    def transmittance_back(self) -> float:
+        """T_b: amplifier to the server's receiver."""
+        return db_to_ratio(-self.bench.link.loss_back)
+
+    def agreement(self) -> Agreement:
+        """What the server's check will hold the returned light against."""
+        receiver, shapes = self.bench.server_receiver, self.network.layer_shapes
+        tap = AmplifierTap(self.run.gain, self.bench.amplifier.n_sp)
+        modes = [modes_per_row(inputs) for _, inputs in shapes]
+        return Agreement(
+            receiver=Receiver(DUAL_KAPPA, receiver.efficiency, receiver.noise_variance, receiver.calibration_samples),
+            layers=tuple(
+                Layer(self.run.mean_photons, tap.returned_excess, n, rows)
+                for n, (rows, _) in zip(modes, shapes, strict=True)
+            ),
+            expected=tuple(tap.honest_excess(n, self.transmittance_back) for n in modes),
+            samples=tuple(SAMPLES_PER_MODE * n * rows for n, (rows, _) in zip(modes, shapes, strict=True)),
+            images=self.images,
+            false_alarm_rate=self.run.false_alarm_rate,
+            confidence=self.run.confidence,
+        )
+
+    def forecast(self) -> Forecast:
+        """For a dry run; the row length is that without guard bins, since the generator is not asked."""
+        agreement = self.agreement()
+        layers = len(agreement.layers)
+        bins = sum(samples // SAMPLES_PER_MODE for samples in agreement.samples)
+        peak = max(_peak(w, self.run.mean_photons) for w in self.network.weights)
+        return Forecast(
+            images=self.images,
+            layers=layers,
+            light_s=self.images * bins / self.bench.sample_rate,
+            samples=self.images * sum(agreement.samples),
+            bytes_on_disk=50_000 + self.images * (200 + 64 * layers + 8 * self.network.outputs),
+            attenuation_db=plan_launch(self.bench, peak).attenuation_db,
+            expected_excess=agreement.expected,
+        )
+
+
+def load_experiment(
+    run: str | Path,
+    *,
+    bench: str | None = None,
+    data: Path | None = None,
+    images: int | None = None,
+    seed: int | None = None,
+) -> Experiment:
+    """Read and check everything that a run needs.
+
+    ``run``: path of a RUN.toml, or the name of a shipped one. The other arguments override its keys. Raises ConfigError or
+    DataError, with file, key and remedy.
+    """
+    path = run_path(str(run))
+    overrides = {
+        "bench": bench,
+        "data_dir": str(data) if data is not None else None,
+        "images": images,
+        "seed": seed,
+    }
+    config = load_run(path, {key: value for key, value in overrides.items() if value is not None})
+    return prepare_experiment(config)
+
+
+def prepare_experiment(run: RunConfig) -> Experiment:
+    """The same from a configuration made in Python; its paths are relative to the working directory."""
+    bench_file = bench_path(run.bench)
+    bench = load_bench(bench_file)
+    check_together(run, bench)
+    network = load_network(run.model)
+    dataset = load_dataset(run.dataset, "test", Path(run.data_dir) if run.data_dir else None)
+    check_fits(network, dataset)
+    if run.images is not None:
+        dataset = dataset.first(run.images)
+    experiment = Experiment(run, bench, bench_file, network, dataset)
+    _check_ranges(experiment)
+    experiment.agreement()
+    return experiment
+
+
+def _peak(weights: NDArray[np.float32], mean_photons: float) -> float:
+    amplitudes = pack_rows(weights, mean_photons)
+    return float(max(np.abs(amplitudes.real).max(), np.abs(amplitudes.imag).max()))
+
+
+def _check_ranges(experiment: Experiment) -> None:
+    """The brightest mode must be within the laser's light and within both digitizers' ranges. Raises ConfigError."""
+    run, bench = experiment.run, experiment.bench
+    layers = [pack_rows(w, run.mean_photons) for w in experiment.network.weights]
+    plan_launch(bench, max(_peak(w, run.mean_photons) for w in experiment.network.weights))
+    brightest = max(float(np.abs(a).max()) for a in layers)
+    _check_range("server_receiver", bench.server_receiver, 2 * np.sqrt(DUAL_KAPPA) * brightest)
+    gain = max(run.gain, run.adversary.client_gain or 0.0)
+    longest = max(float(np.sqrt((np.abs(a) ** 2).sum(axis=1)).max()) for a in layers)
+    signal = 2 * longest * np.sqrt((gain - 1) * experiment.transmittance_in)
+    # The client reads one inner product: at most the whole row's length, if the data are parallel to it.
+    _check_range("client_receiver", bench.client_receiver, signal, np.sqrt(2 * gain))
+
+
+def _check_range(key: str, role: ReceiverRole, signal_snu: float, sigma_snu: float = 1.0) -> None:
+    needed = 2 * (signal_snu + HEADROOM_SIGMA * sigma_snu) * role.volts_per_snu
+    if needed > role.full_scale:
+        raise ConfigError(
+            f"bench key '{key}.full_scale': {role.full_scale:g} V peak to peak cannot hold the brightest signal,"
+            f" which needs {needed:.3g} V",
+            "Raise full_scale (and calibrate again), or lower mean_photons or gain.",
+        )

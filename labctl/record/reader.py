@@ -1,0 +1,230 @@
+"""Reads a run file: finished, still growing, or left by a killed process.
+
+Foreign files are not trusted: links to other files, external and virtual storage, filters and object types are refused,
+and sizes are checked before anything is read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.errors import RecordError
+from labctl.events import AlarmRaised, LightOff, RunFinished, RunStarted, Status, Verdict
+from labctl.record import attributes, schema
+from labctl.values import SafeState, Snapshot
+
+#: Largest dataset that is read.
+MAX_BYTES = 2**31
+_REMEDY = "Is this a run file of labctl, complete and unchanged?"
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recorded run, all in memory; the file is closed.
+
+    ``images``: column name -> array, one row per image ((rows, classes) for ``scores``); ``layers``: the same for each
+    layer, which may be one row ahead when the run ended within an image; ``units``: unit of each column, by
+    "images/<column>" and "layers/<column>". ``finished`` is None while the run goes on, and stays so when its process
+    was killed.
+    """
+
+    path: Path
+    status: Status
+    started: RunStarted
+    images: Columns
+    layers: tuple[Columns, ...]
+    units: Mapping[str, str]
+    provenance: Snapshot
+    finished: RunFinished | None
+    alarm: AlarmRaised | None
+    light_off: LightOff | None
+
+
+def open_run(path: Path) -> Run:
+    """Read a run file. Raises RecordError when it is missing, damaged, or something else."""
+    file = _open(path)
+    try:
+        with file:
+            return _read(path, file)
+    except RecordError as error:
+        raise RecordError(f"{path}: {error.message}", error.remedy) from None
+    except (KeyError, OSError, RuntimeError, ValueError, TypeError, RecursionError) as error:
+        raise RecordError(f"{path}: cannot be read as a run ({error})", _REMEDY) from error
+
+
+def _open(path: Path) -> h5py.File:
+    """A finished file opens plainly; one that grows, or whose writer was killed, as its reader."""
+    if not path.is_file():
+        raise RecordError(f"{path}: no such file", "Check the path.")
+    try:
+        return h5py.File(path, "r")
+    except OSError:
+        pass
+    try:
+        return h5py.File(path, "r", swmr=True)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: not a readable HDF5 file ({error})", _REMEDY) from None
+
+
+def _read(path: Path, file: h5py.File) -> Run:
+    head = {key: file.attrs[key] for key in ("format", "format_version", "status")}
+    if head["format"] != schema.FORMAT:
+        raise RecordError("HDF5, but not a run file", _REMEDY)
+    if int(head["format_version"]) != schema.FORMAT_VERSION:
+        raise RecordError(
+            f"format version {head['format_version']} is not {schema.FORMAT_VERSION}",
+            "Read it with the labctl that wrote it.",
+        )
+    provenance = attributes.get(_group(file, schema.PROVENANCE))
+    started = _started(file, str(provenance["software"]))
+    committed = [int(rows) for rows in _dataset(file, schema.COMMITTED)[()]]
+    images, units = _table(_group(file, schema.IMAGES), schema.image_columns(started.classes), committed[0])
+    found = {f"images/{name}": unit for name, unit in units.items()}
+    layers = []
+    for number, rows in enumerate(committed[1:]):
+        table, units = _table(_group(_group(file, schema.LAYERS), str(number)), schema.LAYER_COLUMNS, rows)
+        layers.append(table)
+        found |= {f"layers/{name}": unit for name, unit in units.items()}
+    result = _group(file, schema.RESULT) if schema.RESULT in file else None
+    return Run(
+        path=path,
+        status=_one_of(head["status"], Status),
+        started=started,
+        images=images,
+        layers=tuple(layers),
+        units=found,
+        provenance=provenance,
+        finished=None if result is None else _finished(result),
+        alarm=None if result is None else _alarm(result),
+        light_off=_light_off(file),
+    )
+
+
+def _started(file: h5py.File, software: str) -> RunStarted:
+    config = _group(file, schema.CONFIG)
+    instruments = _group(file, schema.INSTRUMENTS)
+    head = file.attrs
+    return RunStarted(
+        name=str(head["name"]),
+        run=_table_of(config.attrs["run"]),
+        bench=_table_of(config.attrs["bench"]),
+        simulated=bool(head["simulated"]),
+        seed=int(head["seed"]),
+        images=int(head["images"]),
+        layer_shapes=tuple((int(rows), int(columns)) for rows, columns in head["layer_shapes"]),
+        classes=int(head["classes"]),
+        clean_accuracy=float(head["clean_accuracy"]),
+        snapshots={name: attributes.get(_group(instruments, name)) for name in instruments},
+        calibration={key: float(value) for key, value in attributes.get(_group(file, schema.CALIBRATION)).items()},
+        software=software,
+    )
+
+
+def _finished(result: h5py.Group) -> RunFinished:
+    values = attributes.get(result)
+    layers = _group(result, schema.LAYERS)
+    pooled = _group(result, "pooled") if "pooled" in result else None
+    return RunFinished(
+        status=_one_of(values["status"], Status),
+        verdict=_one_of(values["verdict"], Verdict) if values["verdict"] else None,
+        cause=str(values["cause"]),
+        images=int(values["images"]),
+        accuracy=attributes.read_interval(values, "accuracy"),
+        pooled=None if pooled is None else attributes.read_check(attributes.get(pooled)),
+        layers=tuple(
+            attributes.read_check(attributes.get(_group(layers, str(number)))) for number in range(len(layers))
+        ),
+    )
+
+
+def _alarm(result: h5py.Group) -> AlarmRaised | None:
+    if "alarm" not in result:
+        return None
+    values = attributes.get(_group(result, "alarm"))
+    return AlarmRaised(
+        image=int(values["image"]),
+        excess=float(values["excess_snu"]),
+        threshold=float(values["threshold_snu"]),
+    )
+
+
+def _light_off(file: h5py.File) -> LightOff | None:
+    if schema.SAFE_STATE not in file:
+        return None
+    states = []
+    safe = _group(file, schema.SAFE_STATE)
+    for name in safe:
+        group = _group(safe, name)
+        values = attributes.get(group)
+        readings = attributes.get(_group(group, "readings"))
+        states.append(SafeState(name, bool(values["dark"]), readings, str(values["problem"])))
+    return LightOff(tuple(states))
+
+
+def _table(group: h5py.Group, columns: Sequence[schema.Column], rows: int) -> tuple[Columns, dict[str, str]]:
+    found: dict[str, NDArray[Any]] = {}
+    units: dict[str, str] = {}
+    for column in columns:
+        dataset = _dataset(group, column.name)
+        wide = () if column.width is None else (column.width,)
+        if dataset.shape[1:] != wide or dataset.dtype.kind != column.kind[0] or len(dataset) < rows:
+            raise RecordError(
+                f"{dataset.name}: {dataset.dtype} of shape {dataset.shape} is not what belongs there",
+                _REMEDY,
+            )
+        found[column.name] = np.asarray(dataset[:rows])
+        units[column.name] = str(dataset.attrs["unit"])
+    return found, units
+
+
+def _member(parent: h5py.Group, name: str) -> Any:
+    """What ``name`` is in ``parent`` itself: soft and external links lead elsewhere and are refused."""
+    link = parent.get(name, getlink=True)
+    if link is None:
+        raise RecordError(f"{name!r} is missing in {parent.name}", _REMEDY)
+    if not isinstance(link, h5py.HardLink):
+        raise RecordError(f"{name!r} in {parent.name} is a link to elsewhere", _REMEDY)
+    return parent[name]
+
+
+def _group(parent: h5py.Group, name: str) -> h5py.Group:
+    found = _member(parent, name)
+    if not isinstance(found, h5py.Group):
+        raise RecordError(f"{found.name} is not a group", _REMEDY)
+    return found
+
+
+def _dataset(parent: h5py.Group, name: str) -> h5py.Dataset:
+    found = _member(parent, name)
+    if not isinstance(found, h5py.Dataset):
+        raise RecordError(f"{found.name} is not a dataset", _REMEDY)
+    layout = found.id.get_create_plist()
+    if found.is_virtual or found.external or layout.get_nfilters():
+        raise RecordError(f"{found.name} is stored in a way that labctl does not use", _REMEDY)
+    if math.prod(found.shape) * found.dtype.itemsize > MAX_BYTES:
+        raise RecordError(f"{found.name} is too large", _REMEDY)
+    return found
+
+
+def _table_of(text: object) -> dict[str, Any]:
+    table = json.loads(str(text))
+    if not isinstance(table, dict):
+        raise RecordError("the configuration is not a table", _REMEDY)
+    return cast(dict[str, Any], table)
+
+
+def _one_of(value: object, kind: Any) -> Any:
+    if value not in get_args(kind):
+        raise RecordError(f"{value!r} is none of {', '.join(get_args(kind))}", _REMEDY)
+    return value

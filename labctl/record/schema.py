@@ -1,0 +1,118 @@
+"""What stands in a run file: its groups, and the columns of its tables (docs/reference/run-file.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from labctl.events import ImageFinished, LayerMeasured
+
+FORMAT = "labctl run"
+FORMAT_VERSION = 1
+
+#: Rows that each table has for certain; written after the rows themselves.
+COMMITTED = "committed"
+CONFIG = "config"
+PROVENANCE = "provenance"
+INSTRUMENTS = "instruments"
+CALIBRATION = "calibration"
+IMAGES = "images"
+LAYERS = "layers"
+RESULT = "result"
+SAFE_STATE = "safe_state"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: a dataset with one row per image.
+
+    ``kind``: "i8" or "f8"; ``unit``: "1" for a pure number; ``width``: numbers a row, None for a 1-D dataset.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    meaning: str
+    width: int | None = None
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers a row takes."""
+        return 1 if self.width is None else self.width
+
+
+def image_columns(classes: int) -> tuple[Column, ...]:
+    """Columns of ``/images``, in the order of :func:`image_row`."""
+    return (
+        Column("index", "i8", "1", "place of the image in the data set, from 0"),
+        Column("label", "i8", "1", "true class"),
+        Column("prediction", "i8", "1", "class inferred by the client"),
+        Column("correct", "i8", "1", "correct predictions up to and including this image"),
+        Column("accuracy", "f8", "1", "share of correct predictions so far"),
+        Column("accuracy_low", "f8", "1", "lower end of the accuracy's confidence interval"),
+        Column("accuracy_high", "f8", "1", "upper end of the accuracy's confidence interval"),
+        Column("excess", "f8", "SNU", "excess noise per mode so far, weighted over the layers by samples"),
+        Column("excess_low", "f8", "SNU", "lower end of its confidence interval"),
+        Column("excess_high", "f8", "SNU", "upper end of its confidence interval"),
+        Column("expected", "f8", "SNU", "excess noise of an honest client, weighted alike"),
+        Column("threshold", "f8", "SNU", "excess noise at which the alarm goes off; NaN: none"),
+        Column("samples", "i8", "1", "real samples behind the check so far"),
+        Column("transmittance", "f8", "1", "transmittance of the returned light so far"),
+        Column("transmittance_low", "f8", "1", "lower end of its confidence interval"),
+        Column("transmittance_high", "f8", "1", "upper end of its confidence interval"),
+        Column("statistic", "f8", "1", "statistic of the sequential test"),
+        Column("boundary", "f8", "1", "the statistic at which the alarm goes off"),
+        Column("time_s", "f8", "s", "the bench's clock when the image was finished"),
+        Column("scores", "f8", "1", "the client's outputs, one per class", classes),
+    )
+
+
+def image_row(event: ImageFinished) -> Sequence[float]:
+    """The numbers of one row of ``/images``."""
+    accuracy, pooled = event.accuracy, event.pooled
+    excess, passed = pooled.excess, pooled.transmittance
+    return (
+        event.index,
+        event.label,
+        event.prediction,
+        event.correct,
+        accuracy.value,
+        accuracy.low,
+        accuracy.high,
+        excess.value,
+        excess.low,
+        excess.high,
+        pooled.expected,
+        float("nan") if pooled.threshold is None else pooled.threshold,
+        pooled.samples,
+        passed.value,
+        passed.low,
+        passed.high,
+        event.statistic,
+        event.boundary,
+        event.time_s,
+        *event.scores,
+    )
+
+
+#: Columns of ``/layers/<l>``, in the order of :func:`layer_row`.
+LAYER_COLUMNS = (
+    Column("N", "i8", "1", "real samples of the returned light"),
+    Column("sum_ss", "f8", "SNU", "sum of s^2, s: what was launched"),
+    Column("sum_sr", "f8", "SNU", "sum of s r, r: what came back"),
+    Column("sum_rr", "f8", "SNU", "sum of r^2"),
+    Column("excess", "f8", "SNU", "excess noise per mode of this layer of this image alone"),
+    Column("transmittance", "f8", "1", "transmittance of this layer of this image alone"),
+)
+
+
+def layer_row(event: LayerMeasured) -> Sequence[float]:
+    """The numbers of one row of ``/layers/<l>``."""
+    return (
+        event.samples,
+        event.sum_ss,
+        event.sum_sr,
+        event.sum_rr,
+        event.excess,
+        event.transmittance,
+    )

@@ -1,0 +1,149 @@
+"""One run from start to end: bench opened, plan executed, light off, run file written. What scripts and the CLI call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from labctl.bench import Bench, open_bench
+from labctl.engine import Engine, RunControl
+from labctl.errors import GateError, InterlockError, LabctlError, RunAborted, UnsafeState
+from labctl.events import EventBus, LightOff, RunFinished, RunStarted, Status, Verdict
+from labctl.experiment import Experiment, load_experiment
+from labctl.plan import Plan
+from labctl.record import RunRecorder
+
+#: Errors that end a run in order, without the software or an instrument having failed.
+ABORTS = (GateError, InterlockError, RunAborted)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. ``error``: why it did not come to its end; None when it did."""
+
+    started: RunStarted | None
+    finished: RunFinished
+    run_file: Path | None
+    error: LabctlError | None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of images predicted right; None when no image was finished."""
+        return self.finished.accuracy.value if self.finished.accuracy else None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """ "accepted", "alarm" or "aborted"; None when the run failed."""
+        return self.finished.verdict
+
+
+def run(
+    name: str | Path,
+    *,
+    bus: EventBus | None = None,
+    out_dir: Path | None = Path("runs"),
+    bench: str | None = None,
+    data: Path | None = None,
+    images: int | None = None,
+    seed: int | None = None,
+) -> Outcome:
+    """Execute a RUN.toml, or a shipped run by name ("digits", "mnist").
+
+    ``bus``: subscribe to it before to follow the run live. ``out_dir``: where the run file goes; None writes none. The rest
+    override keys of the run. Raises what went wrong, after the light is off; an alarm is an outcome, not an error.
+    """
+    experiment = load_experiment(name, bench=bench, data=data, images=images, seed=seed)
+    outcome = run_experiment(experiment, bus or EventBus(), RunControl(), out_dir)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome
+
+
+def run_experiment(experiment: Experiment, bus: EventBus, control: RunControl, out_dir: Path | None) -> Outcome:
+    """Execute an experiment that was checked. Errors that labctl foresees come back in the outcome, others are raised.
+
+    Either way the bench has been put into the safe state first, and the run file has its final status.
+    """
+    recorder = None
+    if out_dir is not None:
+        recorder = RunRecorder(out_dir, experiment.run.name, experiment.run.seed)
+        recorder.attach(bus)
+    ending = _Ending(bus)
+    try:
+        with open_bench(experiment.bench_path, experiment.bench) as bench:
+            ending.execute(experiment, bench, control)
+    except LabctlError as error:
+        ending.error = ending.error or error
+    except BaseException as error:
+        ending.finish("failed", f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        if recorder is not None and ending.finished is not None:
+            recorder.close()
+    finished = ending.finish(*ending.status())
+    if recorder is not None:
+        recorder.close()
+    return Outcome(ending.started, finished, recorder.path if recorder else None, ending.error)
+
+
+class _Ending:
+    """Keeps what is known of a run until its last event is published, once."""
+
+    def __init__(self, bus: EventBus) -> None:
+        self._bus = bus
+        self._engine: Engine | None = None
+        self._dark = True
+        self.error: LabctlError | None = None
+        self.finished: RunFinished | None = None
+        bus.subscribe(LightOff, self._note)
+
+    def _note(self, event: LightOff) -> None:
+        self._dark = event.dark
+
+    @property
+    def started(self) -> RunStarted | None:
+        """As published; None when the run did not get that far."""
+        return self._engine.started if self._engine else None
+
+    def execute(self, experiment: Experiment, bench: Bench, control: RunControl) -> None:
+        """Run the plan; what goes wrong is kept, a light that stays on comes first."""
+        self._engine = Engine(experiment, bench, self._bus, control)
+        try:
+            self._engine.execute(Plan(experiment.images, len(experiment.network.weights)))
+        except LabctlError as error:
+            self.error = error
+        if not self._dark and self.error is None:
+            self.error = UnsafeState(
+                "not every emitter confirmed that it is off", "Look at the bench, and switch the light off by hand."
+            )
+
+    def status(self) -> tuple[Status, str]:
+        """How the run file shall say that it ended."""
+        if self.error is None:
+            return "complete", ""
+        return ("aborted" if isinstance(self.error, ABORTS) else "failed"), str(self.error)
+
+    def finish(self, status: Status, cause: str) -> RunFinished:
+        """Publish the last event."""
+        if self.finished is None:
+            engine = self._engine
+            images = engine.images if engine else 0
+            pooled, layers = engine.checks() if engine and engine.measured else (None, ())
+            self.finished = RunFinished(
+                status=status,
+                verdict=self._verdict(status),
+                cause=cause,
+                images=images,
+                accuracy=engine.accuracy if engine else None,
+                pooled=pooled,
+                layers=layers,
+            )
+            self._bus.publish(self.finished)
+        return self.finished
+
+    def _verdict(self, status: Status) -> Verdict | None:
+        if self._engine is not None and self._engine.alarmed:
+            return "alarm"
+        if status == "aborted":
+            return "aborted"
+        return "accepted" if status == "complete" else None

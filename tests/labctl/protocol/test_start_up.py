@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+MODULES = [
+    "boundary",
+    "crossing",
+    "encoding",
+    "estimation",
+    "inference",
+    "intervals",
+    "leakage",
+    "rowmodel",
+    "verification",
+]
+
+
+def test_importing_the_protocol_loads_no_scipy() -> None:
+    imports = "; ".join(f"import labctl.protocol.{name}" for name in MODULES)
+    check = f"import sys; {imports}; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
