@@ -1,6 +1,6 @@
 """Full-path simulated throughput beside the bare physics kernel, on the same images, interleaved in one process.
 
-    python benchmarks/throughput.py [--images 100] [--repeats 5] [--data DIR] [--out FILE]
+    python benchmarks/throughput.py [--images 100] [--repeats 5] [--data DIR] [--out FOLDER]
 
 Kernel: per image and layer, every returned quadrature, the correlated measured sample and the row powers (explicit modes, no
 guard bins, no instruments). Full path: the shipped ``mnist`` run with everything on: sequencer, drivers, VISA library,
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--run", default="mnist")
-    parser.add_argument("--out", type=Path, help="folder in which the dated result is kept")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
     experiment = load_experiment(arguments.run, data=arguments.data, images=arguments.images)
     kernel = Kernel(experiment)
@@ -119,10 +119,9 @@ def main() -> None:
     }
     text = json.dumps(result, indent=2)
     sys.stdout.write(text + "\n")
-    if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        name = f"throughput-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-        (arguments.out / name).write_text(text + "\n")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    name = f"throughput-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    (arguments.out / name).write_text(text + "\n")
 
 
 def _spread(values: list[float]) -> dict[str, float]:

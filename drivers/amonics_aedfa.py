@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from drivers.scpi import format_real, parse_finite, parse_integer
-from drivers.visa import LineSettings, VisaLibrary
+from drivers.visa import LineSettings, Pace, VisaLibrary
 from labctl.clock import Clock
 from labctl.errors import (
     InstrumentRefused,
@@ -78,11 +78,10 @@ class AEDFA(Amplifier):
     ) -> None:
         super().__init__(name)
         line = LineSettings(write_terminator=b"\r\n", timeout_s=1.0, baud_rate=19200)
-        self._line = library.connect(name, resource, line)
+        self._line = library.connect(name, resource, line, Pace(clock, SPACING_S))
         self._clock = clock
         self._channel = channel
         self._settle_timeout_s = settle_timeout_s
-        self._free_at = -1e300
         self._identity: Identity | None = None
         self._step_ma = 0.0
         self._fitted: dict[str, bool] = {}
@@ -94,7 +93,7 @@ class AEDFA(Amplifier):
         """Connect, check the model, and read the pump's limits."""
         self._line.open()
         try:
-            model = self._paced(lambda: self._line.identify(MODEL + "?")).strip()
+            model = self._line.identify(MODEL + "?").strip()
             if not model.upper().startswith("AEDFA"):
                 raise WrongInstrument(
                     self.name,
@@ -233,23 +232,11 @@ class AEDFA(Amplifier):
     def _text(self, command: str) -> str:
         return command.format(self._channel)
 
-    def _paced(self, action: Callable[[], T]) -> T:
-        """Keep 50 ms of silence before each command."""
-        now = self._clock.now()
-        if now < self._free_at:
-            self._clock.wait(min(self._free_at - now, SPACING_S))
-        try:
-            return action()
-        finally:
-            self._free_at = self._clock.now() + SPACING_S
-
     def _ask(self, command: str) -> str:
-        query = self._text(command) + "?"
-        return self._paced(lambda: self._line.query(query))
+        return self._line.query(self._text(command) + "?")
 
     def _tell(self, command: str, value: str) -> None:
-        text = f"{self._text(command)} {value}"
-        self._paced(lambda: self._line.write(text))
+        self._line.write(f"{self._text(command)} {value}")
 
     def _number(self, command: str) -> float:
         return self._parsed(command, parse_finite)

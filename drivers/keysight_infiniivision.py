@@ -6,10 +6,12 @@ Manual: Keysight, "InfiniiVision 3000T X-Series Programmer's Guide" (and those o
 port 5025, line feed.
 
 * Volts are (code - yreference) * yincrement + yorigin, the preamble's fields 10, 8 and 9. Read as
-signed words (``:WAVeform:UNSigned 0``) the reference is 0; -32767 and 32767 mean "clipped", -32768
-means that nothing was acquired. * With ``:TIMebase:REFerence LEFT`` the reference point lies one of
-ten divisions from the screen's left edge. * ``:TER?`` and ``:AER?`` are cleared when read. Bit 3 of
-the operation condition says that an acquisition is running.
+  signed words (``:WAVeform:UNSigned 0``) the reference is 0; -32767 and 32767 mean "clipped",
+  -32768 means that nothing was acquired.
+* With ``:TIMebase:REFerence LEFT`` the reference point lies one of ten divisions from the screen's
+  left edge.
+* ``:TER?`` and ``:AER?`` are cleared when read. Bit 3 of the operation condition says that an
+  acquisition is running.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from drivers.link import ScpiLink
 from drivers.scpi import parse_finite, parse_integer, real, switch, word
 from drivers.visa import VisaLibrary
 from labctl.clock import Clock
-from labctl.errors import InstrumentLost, InstrumentReply, InstrumentTimeout, LimitError
+from labctl.errors import InstrumentError, InstrumentLost, InstrumentReply, InstrumentTimeout, LimitError
 from labctl.interfaces import Digitizer
 from labctl.values import (
     DigitizerCapabilities,
@@ -99,6 +101,7 @@ class InfiniiVision(Digitizer):
         self._impedance = impedance
         self._request: _Request | None = None
         self._preambles: dict[int, Trace] = {}
+        self._recorded = False
 
     # ---- life ---------------------------------------------------------------------------------
 
@@ -146,7 +149,7 @@ class InfiniiVision(Digitizer):
         commands.append(f":WAVeform:POINts {samples}")
         link.command(";".join(commands))
         link.query(":TER?;:AER?")  # both are cleared by being read
-        self._preambles = {}
+        self._preambles, self._recorded = {}, False
         self._request = _Request(tuple(full_scale_v), sample_interval_s, samples, link.connection.generation)
 
     def _check_request(self, full_scale_v: Mapping[int, float], sample_interval_s: float, samples: int) -> None:
@@ -172,6 +175,7 @@ class InfiniiVision(Digitizer):
     def arm(self) -> None:
         """Single acquisition; returns when the oscilloscope says that its trigger is armed."""
         self._configured()
+        self._recorded = False
         reply = self._link.query(":SINGle;:AER?")
         end = self._clock.now() + TRIGGER_TIMEOUT_S if self._number(reply) == 0 else 0.0
         while self._number(reply) == 0:
@@ -187,6 +191,7 @@ class InfiniiVision(Digitizer):
             condition, event = self._numbers(self._link.query(CONDITION + ";:TER?"), 2)
             triggered = triggered or event == 1
             if triggered and not condition & RUNNING:
+                self._recorded = True
                 return
             if not condition & RUNNING:
                 raise InstrumentReply(self.name, "was stopped before its trigger came", "Leave its front panel alone.")
@@ -203,13 +208,15 @@ class InfiniiVision(Digitizer):
 
     def read(self, channel: int) -> Trace:
         request = self._configured()
+        if not self._recorded:  # what lies in its memory is from before
+            raise InstrumentError(self.name, "has recorded nothing yet", "Arm it and wait for the trigger first.")
         if channel not in request.channels:
             raise LimitError(self.name, f"channel {channel} records nothing", f"Use one of {request.channels}.")
         form = self._preambles.get(channel)
         if form is None:
             form = self._preambles[channel] = self._preamble(channel, request)
         command = f":WAVeform:SOURce CHANnel{channel};:WAVeform:DATA?"
-        codes = self._link.connection.query_array(command, WORDS)
+        codes = self._link.query_array(command, WORDS)
         if len(codes) < request.samples:
             raise InstrumentReply(self.name, f"sent {len(codes)} samples, {request.samples} are due", command=command)
         return replace(form, codes=codes[: request.samples])
@@ -219,7 +226,7 @@ class InfiniiVision(Digitizer):
 
     def _configured(self) -> _Request:
         if self._request is None:
-            raise LimitError(self.name, "has not been configured", "Configure it first.")
+            raise InstrumentError(self.name, "has not been configured", "Configure it first.")
         if self._request.generation != self._link.connection.generation:
             raise InstrumentLost(
                 self.name,

@@ -5,11 +5,13 @@ Manual: Keysight, "M8190A Arbitrary Waveform Generator User's Guide" (M8190-9103
 its soft front panel, TCP port 5025.
 
 * A sample is 16 bits, little endian: WPR (14 bit, up to 8 GSa/s) in bits 15 to 2, WSP (12 bit, up
-to 12 GSa/s) in bits 15 to 4; the two lowest bits are markers and stay 0 here. * Playback is by
-sequence table: one entry that is first and last of its sequence plays one segment a number of
-times. * ``:INITiate:CONTinuous OFF`` and ``:INITiate:GATE OFF`` make the triggered mode: armed by
-``:INITiate:IMMediate``, begun by the trigger input or ``:TRIGger:BEGin``.
-``:TRIGger:BEGin:HWDisable ON`` leaves only the command.
+  to 12 GSa/s) in bits 15 to 4; the two lowest bits are markers and stay 0 here.
+* Playback is by sequence table: one entry that is first and last of its sequence plays one segment
+  a number of times.
+* ``:INSTrument:COUPle:STATe ON`` makes both channels start and stop together.
+* ``:INITiate:CONTinuous OFF`` and ``:INITiate:GATE OFF`` make the triggered mode: armed by
+  ``:INITiate:IMMediate``, begun by the trigger input or ``:TRIGger:BEGin``.
+  ``:TRIGger:BEGin<n>:HWDisable ON`` leaves only the command.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from drivers.link import ScpiLink
 from drivers.scpi import int16_block, real, switch, word
 from drivers.visa import Part, VisaLibrary
 from labctl.clock import Clock
-from labctl.errors import ConfigError, InstrumentLost, LimitError
+from labctl.errors import ConfigError, InstrumentError, InstrumentLost, LimitError
 from labctl.interfaces import WaveformGenerator
 from labctl.values import GeneratorCapabilities, Identity, Range, SafeState, Scalar, Snapshot
 
@@ -130,6 +132,7 @@ class M8190A(WaveformGenerator):
         self._forget()
         channels = tuple(sorted(amplitude_vpp))
         commands = [f":ABORt{n}" for n in CHANNELS]
+        commands.append(f":INSTrument:COUPle:STATe {'ON' if len(channels) > 1 else 'OFF'}")
         commands += [f":TRACe{n}:DELete:ALL" for n in CHANNELS]
         commands += [self._link.text(SAMPLE_FORMAT, self._mode, n) for n in channels]
         commands.append(self._link.text(SAMPLE_RATE, sample_rate_hz))
@@ -186,7 +189,7 @@ class M8190A(WaveformGenerator):
 
     def trigger(self) -> None:
         self._require_configured()
-        self._link.command(":TRIGger:BEGin")
+        self._link.command(f":TRIGger:BEGin{self._channels[0]}")
 
     def stop(self) -> None:
         self._link.command(";".join(f":ABORt{n}" for n in CHANNELS))
@@ -198,7 +201,7 @@ class M8190A(WaveformGenerator):
 
     def _require_configured(self) -> None:
         if self._generation < 0:
-            raise LimitError(self.name, "has not been configured", "Configure it first.")
+            raise InstrumentError(self.name, "has not been configured", "Configure it first.")
         if self._generation != self._link.connection.generation:
             raise InstrumentLost(
                 self.name,
@@ -208,7 +211,7 @@ class M8190A(WaveformGenerator):
 
     def _stop_text(self) -> list[str]:
         self._require_configured()
-        return [f":ABORt{n};" for n in self._channels] if self._initiated else []
+        return [f":ABORt{self._channels[0]};"] if self._initiated else []
 
     def _load_parts(self, segment: int, codes: Mapping[int, NDArray[np.int16]]) -> list[Part]:
         self._check_segment(segment, codes)
@@ -269,9 +272,10 @@ class M8190A(WaveformGenerator):
             if new:
                 commands.append(f":STABle{n}:DATA {index},{ONE_ENTRY_SEQUENCE},1,{loops},{segment},0,{WHOLE_SEGMENT};")
             if external is not self._external:
-                commands.append(f":TRIGger:BEGin:HWDisable{n} {'OFF' if external else 'ON'};")
-            commands.append(f":STABle{n}:SEQuence:SELect {index};:INITiate:IMMediate{n};")
-        return commands
+                commands.append(f":TRIGger:BEGin{n}:HWDisable {'OFF' if external else 'ON'};")
+            commands.append(f":STABle{n}:SEQuence:SELect {index};")
+        # Coupled channels are initiated, begun and aborted together.
+        return [*commands, f":INITiate:IMMediate{self._channels[0]};"]
 
     def _note_loaded(self, segment: int, codes: Mapping[int, NDArray[np.int16]]) -> None:
         for channel, samples in codes.items():

@@ -10,10 +10,20 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from drivers.scpi import ErrorEntry, Setting, parse_error_entry
 from drivers.visa import Part, VisaConnection
-from labctl.errors import InstrumentRefused, InstrumentReply, LimitError, WrongInstrument
-from labctl.values import Identity, Scalar
+from labctl.errors import (
+    InstrumentError,
+    InstrumentRefused,
+    InstrumentReply,
+    InstrumentTimeout,
+    LimitError,
+    WrongInstrument,
+)
+from labctl.values import Identity
 
 T = TypeVar("T")
 
@@ -82,7 +92,7 @@ class ScpiLink:
     def get(self, setting: Setting[T], channel: int | None = None) -> T:
         """The value of a setting. Raises InstrumentReply for an answer that is none."""
         query = setting.query(channel)
-        return self._parsed(setting, self.connection.query(query), query)
+        return self._parsed(setting, self.query(query), query)
 
     def set(self, setting: Setting[T], value: T, channel: int | None = None) -> None:
         """Set and check. Raises LimitError before anything is sent, InstrumentRefused when it is
@@ -109,21 +119,42 @@ class ScpiLink:
         """
         reply = self.connection.write_then_query(parts, self._error_query, timeout_s)
         if not reply.startswith(("0,", "+0,")):
-            entries = self._drain(reply)
-            raise InstrumentRefused(
-                self.name,
-                "refused: " + "; ".join(map(str, entries)),
-                _READ_MANUAL,
-                command=" ".join(part for part in parts if isinstance(part, str))[:120],
-            )
+            text = " ".join(part for part in parts if isinstance(part, str))
+            raise self._refusal(self._drain(reply), text[:120])
 
     def query(self, text: str, timeout_s: float | None = None) -> str:
-        return self.connection.query(text, timeout_s=timeout_s)
+        """The answer to a query. Raises InstrumentRefused when an error came instead."""
+        try:
+            return self.connection.query(text, timeout_s=timeout_s)
+        except InstrumentTimeout as error:
+            self._look_for_refusal(text, error)
+            raise
+
+    def query_array(self, text: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """The items of the block that a query is answered with: read-only, shape (N,)."""
+        try:
+            return self.connection.query_array(text, dtype)
+        except InstrumentTimeout as error:
+            self._look_for_refusal(text, error)
+            raise
+
+    def _look_for_refusal(self, text: str, silence: InstrumentTimeout) -> None:
+        """A query that is refused has no answer: the reason stands in the error queue."""
+        try:
+            entries = self._drain(self.connection.query(self._error_query))
+        except InstrumentError:
+            return
+        if entries:
+            raise self._refusal(entries, text) from silence
+
+    def _refusal(self, entries: Iterable[ErrorEntry], command: str) -> InstrumentRefused:
+        listed = "; ".join(map(str, entries))
+        return InstrumentRefused(self.name, f"refused: {listed}", _READ_MANUAL, command=command)
 
     def ask(self, setting: Setting[T], argument: str, channel: int | None = None) -> T:
         """A query with an argument, such as ``:WAVelength? MIN``."""
         query = f"{setting.query(channel)} {argument}"
-        return self._parsed(setting, self.connection.query(query), query)
+        return self._parsed(setting, self.query(query), query)
 
     def _parsed(self, setting: Setting[T], reply: str, query: str) -> T:
         try:
@@ -132,18 +163,6 @@ class ScpiLink:
             raise InstrumentReply(self.name, str(error), command=query) from error
 
     # ---- reporting ----------------------------------------------------------------------------
-
-    def read(
-        self,
-        settings: Iterable[Setting[Any]],
-        channel: int | None = None,
-    ) -> dict[str, Scalar]:
-        """Several settings as entries of a snapshot: header and unit in lower case, and the value."""
-        values: dict[str, Scalar] = {}
-        for setting in settings:
-            key = setting.name(channel).strip(":*").lower().replace(":", ".")
-            values[f"{key} [{setting.unit}]" if setting.unit else key] = self.get(setting, channel)
-        return values
 
     def problems(self) -> list[str]:
         """The error queue, emptied, after what was found in it at opening and not yet told."""

@@ -4,9 +4,10 @@ Manual: Santec, "TSL-570 Operation Manual", chapter "Remote control" (commands a
 TSL-550 and TSL-710). LAN: TCP port 5000; commands and replies end with CR.
 
 * ``:SYSTem:COMMunicate:CODe`` chooses the command set: 1 SCPI, in metres and hertz; 0 Legacy, in
-nanometres and terahertz. * ``:POWer:STATe`` switches the laser diode, ``:POWer:SHUTter`` the
-internal shutter (0 open, 1 closed): light leaves the laser when the diode is on AND the shutter is
-open. * ``*OPC?`` answers 0 while the laser tunes and 1 when it has settled.
+  nanometres and terahertz.
+* ``:POWer:STATe`` switches the laser diode, ``:POWer:SHUTter`` the internal shutter (0 open, 1
+  closed): light leaves the laser when the diode is on AND the shutter is open.
+* ``*OPC?`` answers 0 while the laser tunes and 1 when it has settled.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ POWER = real(":POWer", "Optical power set point", unit="dBm")
 ACTUAL_POWER = real(":POWer:ACTual", "Measured optical power", unit="dBm")
 DIODE = switch(":POWer:STATe", "Laser diode on")
 SHUTTER_CLOSED = switch(":POWer:SHUTter", "Internal shutter closed")
-LINEWIDTH_BROADENING = switch(":COHCtrl", "Coherence control on")
 
 SCPI_UNITS: Final = 1
 LEGACY_UNITS: Final = 0

@@ -37,8 +37,6 @@ class SimControl:
 
     def __init__(self, line: ControlLine) -> None:
         self._line = line
-        #: Whether time moves only when told to, as this object last set it.
-        self.stepped = False
 
     def reset(self, seed: int) -> None:
         self._command(f":RESet {seed}")
@@ -49,7 +47,10 @@ class SimControl:
 
     def set_stepped_clock(self, stepped: bool) -> None:
         self._command(":CLOCk " + ("STEPped" if stepped else "REAL"))
-        self.stepped = stepped
+
+    def stepped(self) -> bool:
+        """Whether time moves only when told to."""
+        return self._line.query(":CLOCk?").strip().upper().startswith("STEP")
 
     def now(self) -> float:
         reply = self._line.query(":TIME?")
@@ -92,7 +93,7 @@ class SimClock:
         return self._control.now()
 
     def wait(self, seconds: float) -> None:
-        if self._control.stepped:
+        if self._control.stepped():
             if seconds > 0:
                 self._control.advance(seconds)
         else:

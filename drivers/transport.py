@@ -78,9 +78,10 @@ class Transport:
         *,
         terminator: bytes,
         baud_rate: int | None,
+        open_timeout_s: float,
     ) -> None:
         self._terminator = terminator
-        opened = manager.open_resource(resource)
+        opened = manager.open_resource(resource, open_timeout=int(open_timeout_s * 1000))
         if not isinstance(opened, MessageBasedResource):
             opened.close()
             raise VisaIOError(StatusCode.error_nonsupported_operation)

@@ -38,7 +38,7 @@ Part = str | bytes | memoryview
 
 DEFAULT_TIMEOUT_S: Final = 5.0
 MAX_TEXT_REPLY: Final = 1 << 20
-MAX_BLOCK: Final = 1 << 30
+MAX_BLOCK: Final = 1 << 29
 #: How often an instrument is asked for its name after a failure before it is given up.
 IDENTITY_ATTEMPTS: Final = 3
 
@@ -63,6 +63,25 @@ class LineSettings:
     baud_rate: int | None = None
 
 
+class Pace:
+    """Silence of ``spacing_s`` before each message, by the bench's clock: for instruments that need it."""
+
+    def __init__(self, clock: Clock, spacing_s: float) -> None:
+        self._clock = clock
+        self._spacing_s = spacing_s
+        self._free_at = clock.now() + spacing_s  # who knows who spoke to it last
+
+    def wait(self) -> None:
+        """Return when the next message may be sent."""
+        now = self._clock.now()
+        if now < self._free_at:
+            self._clock.wait(min(self._free_at - now, self._spacing_s))
+
+    def said(self) -> None:
+        """A message was sent, and its answer read."""
+        self._free_at = self._clock.now() + self._spacing_s
+
+
 class VisaLibrary:
     """A VISA library: "@ivi" or "@py" for a real bench, "<bench.toml>@labctl" for a simulated one.
 
@@ -85,9 +104,11 @@ class VisaLibrary:
         self._connections: list[VisaConnection] = []
         self._closed = False
 
-    def connect(self, name: str, resource: str, settings: LineSettings | None = None) -> VisaConnection:
+    def connect(
+        self, name: str, resource: str, settings: LineSettings | None = None, pace: Pace | None = None
+    ) -> VisaConnection:
         """A connection to the instrument called ``name`` in the bench file, not opened yet."""
-        connection = VisaConnection(self._manager, name, resource, settings or LineSettings())
+        connection = VisaConnection(self._manager, name, resource, settings or LineSettings(), pace)
         self._connections.append(connection)
         return connection
 
@@ -129,8 +150,16 @@ class VisaConnection:
     passes, InstrumentReply when what comes is longer than allowed or no block where one is due.
     """
 
-    def __init__(self, manager: pyvisa.ResourceManager, name: str, resource: str, settings: LineSettings) -> None:
+    def __init__(
+        self,
+        manager: pyvisa.ResourceManager,
+        name: str,
+        resource: str,
+        settings: LineSettings,
+        pace: Pace | None = None,
+    ) -> None:
         self.name = name
+        self._pace = pace
         self.resource = resource
         self.settings = settings
         #: How often the line was opened: settings made under an older number may be gone.
@@ -247,12 +276,17 @@ class VisaConnection:
     ) -> T:
         with self._lock:
             line = self._trusted_line(command)
+            if self._pace is not None:
+                self._pace.wait()
             deadline = Deadline(self.settings.timeout_s if timeout_s is None else timeout_s)
             self._suspect = True  # until it has ended as it should; an interrupt leaves it so
             try:
                 result = action(line, deadline)
             except _FAILURES as error:
                 raise self._translated(error, command, deadline) from error
+            finally:
+                if self._pace is not None:
+                    self._pace.said()
             self._suspect = False
             return result
 
@@ -269,9 +303,7 @@ class VisaConnection:
         """Get rid of answers that may still be under way, then hear the instrument's name."""
         deadline = Deadline(self.settings.timeout_s)
         try:
-            if self._transport is not None and not self._transport.renewable:
-                self._transport.clear()
-            else:
+            if not self._cleared():
                 self._drop_transport()
                 self._transport = self._new_transport()
             if self._identity is not None and self._transport is not None:
@@ -281,12 +313,26 @@ class VisaConnection:
             raise InstrumentLost(self.name, f"does not come back after a failure: {error}", _REACH) from error
         self._suspect = False
 
+    def _cleared(self) -> bool:
+        """Whether the line could be emptied; otherwise a new one is needed."""
+        if self._transport is None or self._transport.renewable:
+            return False
+        try:
+            self._transport.clear()
+        except (VisaIOError, OSError):  # broken, not only out of step
+            return False
+        return True
+
     def _confirm_identity(self, line: Transport, deadline: Deadline) -> None:
         query, expected = self._identity or ("", "")
         reply = ""
         for _ in range(IDENTITY_ATTEMPTS):
+            if self._pace is not None:
+                self._pace.wait()
             line.write(self._message((query,)), deadline)
             reply = self._text(line.read_message(deadline, MAX_TEXT_REPLY), query)
+            if self._pace is not None:
+                self._pace.said()
             if reply == expected:
                 return
             if not line.renewable:
@@ -305,6 +351,7 @@ class VisaConnection:
                 self.resource,
                 terminator=self.settings.terminator,
                 baud_rate=self.settings.baud_rate,
+                open_timeout_s=self.settings.timeout_s,
             )
         except Exception as error:  # libraries raise bare Exception when nobody answers
             if isinstance(error, InstrumentError):

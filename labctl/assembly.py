@@ -83,13 +83,13 @@ class Assembly:
         if self.control is not None:
             self.control.set_stepped_clock(True)
             self.control.reset(run.seed)
+        self.amplifier.set_emission(False)  # before its input goes dark
         self.transmitter.set_light(False)
         self.laser.set_wavelength(bench.laser.wavelength)
         self.laser.set_power(bench.laser.power)
         if self.watch.monitor is not None:
             self.watch.monitor.meter.set_wavelength(bench.laser.wavelength)
         gain = run.adversary.client_gain or run.gain
-        self.amplifier.set_emission(False)
         self.amplifier.set_pump(pump_for_gain(bench.amplifier, gain))
         self.unitary.prepare()
         self.server.prepare(run.gain, run.mean_photons)

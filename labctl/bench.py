@@ -1,4 +1,4 @@
-"""A bench: opens what bench.toml names, knows who plays which part, and puts everything into the safe state in order."""
+"""A bench: opens what bench.toml names, knows who plays which part, and brings everything into the safe state."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TypeVar
@@ -26,7 +27,7 @@ from labctl.interfaces import (
 )
 from labctl.values import Identity, SafeState, Snapshot
 
-#: Who goes dark first: pumps, then what lets the signal out, then laser and local oscillator, then drives; listeners last.
+#: Who goes dark first: pumps, what lets the signal out, laser and local oscillator, then drives; listeners last.
 SAFE_ORDER = (Amplifier, Attenuator, Laser, WaveformGenerator, Digitizer, PowerMeter, Instrument)
 #: The driver library of all VISA instruments, found by name: labctl itself imports no pyvisa.
 VISA_LIBRARY = "drivers.visa:VisaLibrary"
@@ -111,8 +112,13 @@ def _safe_rank(instrument: Instrument) -> int:
 def _safe(instrument: Instrument) -> SafeState:
     try:
         return instrument.safe_state()
-    except LabctlError as error:
-        return SafeState(instrument.name, dark=False, problem=str(error))
+    except Exception as error:  # noqa: BLE001  (a driver's own fault must not keep the next one from going dark)
+        return _unreached(instrument, str(error) or type(error).__name__)
+
+
+def _unreached(instrument: Instrument, problem: str) -> SafeState:
+    """What can be said of one that gave no read-back: only listeners emit nothing in any case."""
+    return SafeState(instrument.name, dark=isinstance(instrument, Digitizer | PowerMeter), problem=problem)
 
 
 def _library(config: BenchConfig, path: Path) -> InstrumentLibrary:
@@ -129,13 +135,19 @@ def _make(name: str, entry: InstrumentEntry, library: InstrumentLibrary) -> Inst
             f"instruments.{name}: there is no driver {entry.driver!r} ({error})",
             "Mend 'driver' in bench.toml, e.g. \"drivers.santec_tsl570:TSL570\".",
         ) from None
+    if not (isinstance(driver, type) and issubclass(driver, Instrument)):
+        raise ConfigError(
+            f"instruments.{name}: {entry.driver!r} is no driver of an instrument", "Name the driver's class."
+        )
+    make: Callable[..., Instrument] = driver
+    arguments = (name, entry.resource, library, library.clock())
     try:
-        instrument: Instrument = driver(name, entry.resource, library, library.clock(), **entry.options)
+        signature(make).bind(*arguments, **entry.options)
     except TypeError as error:
         raise ConfigError(
             f"instruments.{name}.options: {error}", "See the driver's documentation for its options."
         ) from None
-    return instrument
+    return make(*arguments, **entry.options)
 
 
 def _attempt(action: Callable[[], None], name: str) -> LabctlError | None:
@@ -227,7 +239,7 @@ def safe_bench(path: Path) -> tuple[SafeState, ...]:
         failures = _open_all(bench)
         try:
             return tuple(
-                SafeState(state.instrument, dark=False, problem=str(failures[state.instrument]))
+                _unreached(instruments[state.instrument], str(failures[state.instrument]))
                 if state.instrument in failures
                 else state
                 for state in bench.safe_state()

@@ -1,11 +1,14 @@
-"""bench.toml and RUN.toml as strict schemas: what is wrong is said with file, key and remedy, before any instrument is touched.
+"""bench.toml and RUN.toml as strict schemas: what is wrong is said before any instrument is touched, with key and
+remedy.
 
-A bench says which instruments there are, what part each plays, and the calibration constants in force. A run says what to
-do with them. Paths in a file are relative to that file.
+A bench says which instruments there are, what part each plays, and the calibration constants in force. A run says what
+to do with them. Paths in a file are relative to that file.
 """
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,7 +39,7 @@ class InstrumentEntry(StrictModel):
 
     driver: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
     resource: Annotated[str, Field(min_length=1)]
-    options: dict[str, str | int | float | bool] = {}
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
 class ChannelRef(StrictModel):
@@ -93,7 +96,7 @@ class AmplifierRole(StrictModel):
     def _rising(self) -> AmplifierRole:
         for name in ("pump", "gain"):
             values = [getattr(point, name) for point in self.pump_calibration]
-            if any(b <= a for a, b in zip(values, values[1:], strict=False)):
+            if any(b <= a for a, b in pairwise(values)):
                 raise ValueError(f"the {name} must rise from point to point of pump_calibration")
         return self
 
@@ -108,9 +111,10 @@ class LinkRole(StrictModel):
 class ReceiverRole(StrictModel):
     """A homodyne receiver behind a digitizer, with its calibration.
 
-    ``channels``: one for a homodyne, two (X, P) for a dual-quadrature receiver. ``full_scale``: the digitizer's range, peak
-    to peak. ``volts_per_snu``: output for one sqrt(SNU). ``noise_variance``: σ0², the variance in the dark signal port, in
-    SNU: 1, electronic noise and quantisation. ``calibration_samples``: N0, how many samples σ0² was measured with.
+    ``channels``: one for a homodyne, two (X, P) for a dual-quadrature receiver. ``full_scale``: the digitizer's range,
+    peak to peak. ``volts_per_snu``: output for one sqrt(SNU). ``noise_variance``: σ0², the variance in the dark signal
+    port, in SNU: 1, electronic noise and quantisation. ``calibration_samples``: N0, how many samples σ0² was measured
+    with.
     """
 
     digitizer: str
@@ -193,8 +197,8 @@ class AdversaryConfig(StrictModel):
 class RunConfig(StrictModel):
     """RUN.toml: what to infer, at which working point, and how to judge it.
 
-    ``gain``: agreed amplifier gain G; ``mean_photons``: μ per mode at launch; ``confidence``: two-sided, of every interval;
-    ``false_alarm_rate``: of the residual-noise check over the whole run.
+    ``gain``: agreed amplifier gain G; ``mean_photons``: μ per mode at launch; ``confidence``: two-sided, of every
+    interval; ``false_alarm_rate``: of the residual-noise check over the whole run.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -222,48 +226,44 @@ def load_bench(path: Path) -> BenchConfig:
 def load_run(path: Path, overrides: dict[str, Any]) -> RunConfig:
     """Read and check a run file; ``overrides`` (from the command line) go first. Raises ConfigError.
 
-    Without a ``name`` the run is called by its file's stem. Paths are made relative to the file's folder.
+    Without a ``name`` the run is called by its file's stem. Paths are made relative to the file's folder; ``dataset``,
+    ``model`` and ``bench`` may also be names of shipped things.
     """
-    tables = {"name": path.stem, **read_toml(path)}
+    tables = {"name": re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem)[:64], **read_toml(path)}
     for key in ("data_dir", "bench", "model", "dataset"):
         value = tables.get(key)
-        if isinstance(value, str) and key not in overrides:
-            tables[key] = _beside(path, value)
+        if isinstance(value, str) and (key == "data_dir" or _is_path(value)):
+            tables[key] = str((path.parent / value).resolve())
     tables.update({key: value for key, value in overrides.items() if value is not None})
     return validate(RunConfig, tables, str(path))
 
 
-def _beside(file: Path, value: str) -> str:
-    """Names of shipped things stay names; anything that looks like a path is relative to the file."""
-    if "/" in value or value.endswith((".toml", ".safetensors", ".npz")) or (file.parent / value).is_dir():
-        return str((file.parent / value).resolve())
-    return value
+def _is_path(value: str) -> bool:
+    return "/" in value or value.endswith((".toml", ".safetensors", ".npz"))
 
 
-def check_together(run: RunConfig, bench: BenchConfig) -> None:
-    """What only run and bench together can tell. Raises ConfigError."""
+def check_together(run: RunConfig, bench: BenchConfig, where: str = "the run") -> None:
+    """What only run and bench together can tell. Raises ConfigError that names ``where`` the run was described."""
     if run.on_alarm == "continue" and not bench.simulated:
         raise ConfigError(
-            "key 'on_alarm': 'continue' is only allowed where everything is simulated",
+            f"{where}: key 'on_alarm': 'continue' is only allowed where everything is simulated",
             "Set on_alarm to 'stop': after an alarm no further layer may be sent.",
         )
     for key, gain in (("gain", run.gain), ("adversary.client_gain", run.adversary.client_gain)):
         if gain is not None:
-            pump_for_gain(bench.amplifier, gain, key)
+            pump_for_gain(bench.amplifier, gain, f"{where}: key {key!r}")
 
 
-def pump_for_gain(amplifier: AmplifierRole, gain: float, key: str = "gain") -> Amperes:
+def pump_for_gain(amplifier: AmplifierRole, gain: float, where: str = "key 'gain'") -> Amperes:
     """Pump current (A) for a power gain, by linear interpolation of the calibration. Raises ConfigError outside it."""
     gains = [point.gain for point in amplifier.pump_calibration]
     pumps = [point.pump for point in amplifier.pump_calibration]
     if not gains[0] <= gain <= gains[-1]:
         raise ConfigError(
-            f"key {key!r}: a gain of {gain:g} is outside the amplifier's calibration ({gains[0]:g} to {gains[-1]:g})",
+            f"{where}: a gain of {gain:g} is outside the amplifier's calibration ({gains[0]:g} to {gains[-1]:g})",
             "Choose a gain inside it, or calibrate the amplifier further.",
         )
-    for (low, high), (below, above) in zip(
-        zip(gains, gains[1:], strict=False), zip(pumps, pumps[1:], strict=False), strict=True
-    ):
+    for (low, high), (below, above) in zip(pairwise(gains), pairwise(pumps), strict=True):
         if gain <= high:
             return below + (above - below) * (gain - low) / (high - low)
     return pumps[-1]

@@ -71,7 +71,7 @@ class RunControl:
             raise RunAborted(f"aborted: {self._reason}", "Start the run again when you are ready.")
 
 
-class Alarm(Exception):  # noqa: N818  (ends a plan; it is an outcome, not an error)
+class Alarm(Exception):
     """The check rejected, and the run's policy is to stop."""
 
 
@@ -121,9 +121,16 @@ class Engine:
         except GateError as error:
             raise self._cause(error) from error
         finally:
+            self._go_dark()
+
+    def _go_dark(self) -> None:
+        """Nothing comes before the safe state, a subscriber's failure neither."""
+        try:
             self._state("stopping")
-            self._bus.publish(LightOff(self._bench.safe_state()))
-            self._state("stopped")
+        finally:
+            dark = LightOff(self._bench.safe_state())
+        self._bus.publish(dark)
+        self._state("stopped")
 
     def _cause(self, error: GateError) -> LabctlError:
         """A gate tells that the light is wrong; an interlock may tell why."""

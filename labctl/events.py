@@ -1,4 +1,4 @@
-"""What a run says while it goes on: typed events, and the bus that carries them. A recorded run yields the same types."""
+"""What a run says while it goes on: typed events, and their bus. A recorded run yields the same types."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class NoiseCheck:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """``run``, ``bench``: the configurations as plain tables; ``snapshots``: per instrument; ``calibration``: in force."""
+    """``run``, ``bench``: configurations as plain tables; ``snapshots``: per instrument; ``calibration``: in force."""
 
     name: str
     run: Mapping[str, Any]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from labctl.config import BenchConfig, ReceiverRole, RunConfig, check_together, load_bench, load_run
 from labctl.datasets import Dataset, load_dataset
-from labctl.errors import ConfigError
+from labctl.errors import ConfigError, DataError
 from labctl.models import Network, check_fits, load_network
 from labctl.optics.modulator import plan_launch
 from labctl.parties.verifier import Agreement
@@ -129,8 +129,8 @@ def load_experiment(
 ) -> Experiment:
     """Read and check everything that a run needs.
 
-    ``run``: path of a RUN.toml, or the name of a shipped one. The other arguments override its keys. Raises ConfigError or
-    DataError, with file, key and remedy.
+    ``run``: path of a RUN.toml, or the name of a shipped one. The other arguments override its keys. Raises ConfigError
+    or DataError, with file, key and remedy.
     """
     path = run_path(str(run))
     overrides = {
@@ -140,22 +140,31 @@ def load_experiment(
         "seed": seed,
     }
     config = load_run(path, {key: value for key, value in overrides.items() if value is not None})
-    return prepare_experiment(config)
+    return prepare_experiment(config, str(path))
 
 
-def prepare_experiment(run: RunConfig) -> Experiment:
-    """The same from a configuration made in Python; its paths are relative to the working directory."""
+def prepare_experiment(run: RunConfig, where: str = "the run") -> Experiment:
+    """The same from a configuration made in Python; its paths are relative to the working directory.
+
+    ``where``: what messages call the place that the run was described in.
+    """
     bench_file = bench_path(run.bench)
     bench = load_bench(bench_file)
-    check_together(run, bench)
-    network = load_network(run.model)
-    dataset = load_dataset(run.dataset, "test", Path(run.data_dir) if run.data_dir else None)
-    check_fits(network, dataset)
-    if run.images is not None:
-        dataset = dataset.first(run.images)
+    check_together(run, bench, where)
+    try:
+        network = load_network(run.model)
+        dataset = load_dataset(run.dataset, "test", Path(run.data_dir) if run.data_dir else None)
+        check_fits(network, dataset)
+        if run.images is not None:
+            dataset = dataset.first(run.images)
+    except DataError as error:
+        raise DataError(f"{where}: {error}", error.remedy) from error
     experiment = Experiment(run, bench, bench_file, network, dataset)
-    _check_ranges(experiment)
-    experiment.agreement()
+    try:
+        _check_ranges(experiment)
+        experiment.agreement().plan()
+    except ConfigError as error:
+        raise ConfigError(f"{where}, on {bench_file}: {error}", error.remedy) from error
     return experiment
 
 
@@ -175,7 +184,7 @@ def _check_ranges(experiment: Experiment) -> None:
     longest = max(float(np.sqrt((np.abs(a) ** 2).sum(axis=1)).max()) for a in layers)
     signal = 2 * longest * np.sqrt((gain - 1) * experiment.transmittance_in)
     # The client reads one inner product: at most the whole row's length, if the data are parallel to it.
-    _check_range("client_receiver", bench.client_receiver, signal, np.sqrt(2 * gain))
+    _check_range("client_receiver", bench.client_receiver, signal, np.sqrt(2 * bench.amplifier.n_sp * gain))
 
 
 def _check_range(key: str, role: ReceiverRole, signal_snu: float, sigma_snu: float = 1.0) -> None:

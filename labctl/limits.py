@@ -1,4 +1,4 @@
-"""Interlocks: conditions on the bench that must hold while the light is on. Software reads them, it never replaces them."""
+"""Interlocks: what must hold on the bench while the light is on. Software reads them, it never replaces them."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from labctl.errors import ConfigError
 from labctl.units import example, parse_quantity
@@ -77,9 +78,15 @@ def validate(model: type[Model], tables: object, where: str) -> Model:
         raise ConfigError(f"{where}: {_describe(error)}", _remedy(error)) from None
 
 
+def _first(error: ValidationError) -> ErrorDetails:
+    """What to tell: a misspelt key rather than that the right one is missing."""
+    details = error.errors(include_url=False)
+    return next((each for each in details if each["type"] == "extra_forbidden"), details[0])
+
+
 def _describe(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+    first = _first(error)
+    key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         text = f"unknown key {key!r}"
     elif first["type"] == "missing":
@@ -87,13 +94,14 @@ def _describe(error: ValidationError) -> str:
     else:
         shown = first.get("input")
         value = f" (it is {shown!r})" if isinstance(shown, (str, int, float, bool)) else ""
-        text = f"key {key!r}: {first['msg'].removeprefix('Value error, ')}{value}"
+        reason = first["msg"].removeprefix("Value error, ")
+        text = f"key {key!r}: {reason}{value}" if key else reason
     more = error.error_count() - 1
     return text + (f" (and {more} more)" if more else "")
 
 
 def _remedy(error: ValidationError) -> str:
-    kind = error.errors(include_url=False)[0]["type"]
+    kind = _first(error)["type"]
     if kind == "extra_forbidden":
         return "Remove the key or mend its spelling; docs/reference/files.md lists the keys."
     if kind == "missing":

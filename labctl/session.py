@@ -1,4 +1,4 @@
-"""One run from start to end: bench opened, plan executed, light off, run file written. What scripts and the CLI call."""
+"""One run from start to end: bench opened, plan executed, light off, run file written."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Outcome:
         return self.finished.verdict
 
 
-def run(
+def run(  # noqa: PLR0913  (keywords of a call that people type)
     name: str | Path,
     *,
     bus: EventBus | None = None,
@@ -49,8 +49,8 @@ def run(
 ) -> Outcome:
     """Execute a RUN.toml, or a shipped run by name ("digits", "mnist").
 
-    ``bus``: subscribe to it before to follow the run live. ``out_dir``: where the run file goes; None writes none. The rest
-    override keys of the run. Raises what went wrong, after the light is off; an alarm is an outcome, not an error.
+    ``bus``: subscribe to it before to follow the run live. ``out_dir``: where the run file goes; None writes none. The
+    rest override keys of the run. Raises what went wrong, after the light is off; an alarm is an outcome, not an error.
     """
     experiment = load_experiment(name, bench=bench, data=data, images=images, seed=seed)
     outcome = run_experiment(experiment, bus or EventBus(), RunControl(), out_dir)
@@ -75,7 +75,8 @@ def run_experiment(experiment: Experiment, bus: EventBus, control: RunControl, o
     except LabctlError as error:
         ending.error = ending.error or error
     except BaseException as error:
-        ending.finish("failed", f"{type(error).__name__}: {error}")
+        status: Status = "aborted" if isinstance(error, KeyboardInterrupt) else "failed"
+        ending.finish(status, f"{type(error).__name__}: {error}")
         raise
     finally:
         if recorder is not None and ending.finished is not None:
@@ -92,13 +93,13 @@ class _Ending:
     def __init__(self, bus: EventBus) -> None:
         self._bus = bus
         self._engine: Engine | None = None
-        self._dark = True
+        self._lit: list[str] = []
         self.error: LabctlError | None = None
         self.finished: RunFinished | None = None
         bus.subscribe(LightOff, self._note)
 
     def _note(self, event: LightOff) -> None:
-        self._dark = event.dark
+        self._lit = [state.instrument for state in event.readback if not state.dark]
 
     @property
     def started(self) -> RunStarted | None:
@@ -106,16 +107,18 @@ class _Ending:
         return self._engine.started if self._engine else None
 
     def execute(self, experiment: Experiment, bench: Bench, control: RunControl) -> None:
-        """Run the plan; what goes wrong is kept, a light that stays on comes first."""
+        """Run the plan; what goes wrong is kept, and so is whoever did not confirm that it is dark."""
         self._engine = Engine(experiment, bench, self._bus, control)
         try:
             self._engine.execute(Plan(experiment.images, len(experiment.network.weights)))
         except LabctlError as error:
             self.error = error
-        if not self._dark and self.error is None:
-            self.error = UnsafeState(
-                "not every emitter confirmed that it is off", "Look at the bench, and switch the light off by hand."
-            )
+        if self._lit:
+            lit, remedy = ", ".join(self._lit), "Look at the bench, and switch the light off by hand."
+            if self.error is None:
+                self.error = UnsafeState(f"{lit}: no confirmation that the light is off", remedy)
+            else:
+                self.error.remedy += f" No confirmation that the light is off came from {lit}. {remedy}"
 
     def status(self) -> tuple[Status, str]:
         """How the run file shall say that it ended."""

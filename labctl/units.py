@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from typing import Final
 
+#: Powers of ten.
 _PREFIXES: Final = {
-    "p": 1e-12,
-    "n": 1e-9,
-    "u": 1e-6,
-    "µ": 1e-6,
-    "m": 1e-3,
-    "": 1.0,
-    "k": 1e3,
-    "M": 1e6,
-    "G": 1e9,
-    "T": 1e12,
+    "p": -12,
+    "n": -9,
+    "u": -6,
+    "\u00b5": -6,  # micro sign
+    "\u03bc": -6,  # the Greek letter
+    "m": -3,
+    "": 0,
+    "k": 3,
+    "M": 6,
+    "G": 9,
+    "T": 12,
 }
 _BASES: Final = ("W", "m", "Hz", "s", "V", "A", "K", "Sa/s")
 _PLAIN: Final = {"dB": "dB", "%": ""}
@@ -37,8 +40,10 @@ def parse_quantity(text: str, unit: str) -> float:
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a number with a unit, such as {example(unit)!r}")
-    value, suffix = float(match[1]), match[2]
-    scaled = _scale(value, suffix, unit)
+    try:
+        scaled = _scale(match[1], match[2], unit)
+    except ArithmeticError:
+        scaled = math.inf
     if scaled is None:
         raise ValueError(f"{text!r} is not in {unit or 'plain numbers'}, write e.g. {example(unit)!r}")
     if not math.isfinite(scaled):
@@ -46,7 +51,8 @@ def parse_quantity(text: str, unit: str) -> float:
     return scaled
 
 
-def _scale(value: float, suffix: str, unit: str) -> float | None:
+def _scale(number: str, suffix: str, unit: str) -> float | None:
+    value = float(number)
     if unit == "W" and suffix == "dBm":
         return dbm_to_watt(value)
     if unit in ("dB", ""):
@@ -56,7 +62,8 @@ def _scale(value: float, suffix: str, unit: str) -> float | None:
     if unit in _BASES and suffix.endswith(unit):
         prefix = suffix[: len(suffix) - len(unit)]
         if prefix in _PREFIXES:
-            return value * _PREFIXES[prefix]
+            # Shifted in decimal, so that 700 mV is the float 0.7 exactly.
+            return float(Decimal(number).scaleb(_PREFIXES[prefix]))
     return None
 
 

@@ -1,8 +1,8 @@
 """The optical circuit: from what the instruments were told to the light between them.
 
-laser -> IQ modulator -> attenuators -> fibre -> time-bin loop (unitary) -> amplifier -> tap -> client's homodyne receiver, and
-the rest back through the loop and the fibre to the server's dual-quadrature receiver. Only decoded generator samples and
-instrument settings enter; what they mean is nobody's business here.
+laser -> IQ modulator -> attenuators -> fibre -> time-bin loop (unitary) -> amplifier -> tap -> client's homodyne
+receiver, and the rest back through the loop and the fibre to the server's dual-quadrature receiver. Only decoded
+generator samples and instrument settings enter; what they mean is nobody's business here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from labctl.errors import ConfigError
 from labctl.units import db_to_ratio
 from sim_backends.config import WorldConfig
 from sim_backends.physics import (
@@ -45,7 +46,7 @@ REMEMBERED = 8
 
 @dataclass(frozen=True)
 class Launch:
-    """A burst as it leaves the server. ``plane``: mean quadratures (2, M, B); ``backwards``: the same in reversed bins."""
+    """A burst as it leaves the server: mean quadratures (2, M, B), and the same in reversed bin order."""
 
     plane: Float
     backwards: Float
@@ -81,6 +82,13 @@ def _repeated(volts: Double, length: int) -> Double:
     return np.resize(volts, length) if len(volts) else np.zeros(length)
 
 
+def _at(place: str, channels: Mapping[int, S], channel: int) -> S:
+    if channel not in channels:
+        known = ", ".join(map(str, channels))
+        raise ConfigError(f"[world.places] names {place!r}; the unit has channels {known}", "Name one of its channels.")
+    return channels[channel]
+
+
 class Circuit:
     """Looks at the instruments' states through the places of the bench."""
 
@@ -106,18 +114,22 @@ class Circuit:
         self._clock = self._state(places.modulator_i.partition(":")[0], GeneratorState)
 
     def _state(self, unit: str, kind: type[S]) -> S:
-        state = self._states[unit]
+        state = self._states.get(unit)
         if not isinstance(state, kind):
-            raise TypeError(f"unit {unit!r} has a {type(state).__name__}, its place needs a {kind.__name__}")
+            raise ConfigError(
+                f"[world.places] puts {unit!r} where a unit with a {kind.__name__} must stand",
+                "Mend [world.places]: name a unit of the right model there.",
+            )
         return state
 
     def _drive(self, place: str) -> GeneratorChannelState:
         unit, _, channel = place.partition(":")
-        return self._state(unit, GeneratorState).channels[int(channel) - 1]
+        channels = self._state(unit, GeneratorState).channels
+        return _at(place, dict(enumerate(channels, start=1)), int(channel))
 
     def _attenuator(self, place: str) -> AttenuatorChannelState:
         unit, _, channel = place.partition(":")
-        return self._state(unit, AttenuatorState).channels[int(channel)]
+        return _at(place, self._state(unit, AttenuatorState).channels, int(channel))
 
     @property
     def bin_rate_hz(self) -> float:

@@ -1,11 +1,12 @@
 """Schema of the ``[world]`` table of bench.toml: which simulated unit stands where, and what the optics do.
 
-Everything is ideal by default. Losses are in dB, voltages are referred to the generators' outputs (the driver amplifiers'
-gain is part of V_pi), noise variances are in shot-noise units (SNU) at the receiver.
+Everything is ideal by default. Losses are in dB, voltages are referred to the generators' outputs (the driver
+amplifiers' gain is part of V_pi), noise variances are in shot-noise units (SNU) at the receiver.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,7 +98,7 @@ class AmplifierPhysics(StrictModel):
     @model_validator(mode="after")
     def _rising(self) -> AmplifierPhysics:
         pumps = [point.pump for point in self.gain_curve]
-        if any(b <= a for a, b in zip(pumps, pumps[1:], strict=False)):
+        if any(b <= a for a, b in pairwise(pumps)):
             raise ValueError("the pump currents must rise from point to point")
         return self
 

@@ -1,222 +1,279 @@
 """Simulated Keysight InfiniiVision DSOX/MSOX oscilloscope (1000 to 6000 X-Series).
 
 Keysight InfiniiVision 4000 X-Series Programmer's Guide, and those of the 1000, 2000 and 3000T X-Series, which agree on
-what is here. Page numbers are those of the 4000 X-Series guide.
+what is here. Page numbers are those of the 4000 X-Series guide. Vertical, time base, acquisition and trigger are in
+:mod:`sim_backends.keysight_infiniivision_setup`, codes and preamble in
+:mod:`sim_backends.keysight_infiniivision_record`.
 
-* With :TIMebase:REFerence LEFT the reference point is one of ten divisions from the left edge (page 1337): a record that
-  starts at the trigger has :TIMebase:POSition = :TIMebase:RANGe / 10. Samples before the trigger are holes, since the
-  world begins at the trigger.
+* With :TIMebase:REFerence LEFT the reference point is one of ten divisions from the left edge (page 1337): a record
+  that starts at the trigger has :TIMebase:POSition = :TIMebase:RANGe / 10. Samples before the trigger are holes, since
+  the world begins at the trigger.
 * A record has as many points as :WAVeform:POINts asked for when it was started (62 500 otherwise), as far as memory and
-  sample rate go, over the whole screen: xincrement = range / points. Asked for fewer afterwards, every k-th is sent. A real
-  unit takes 100 points or more, and picks the nearest record length that it has.
-* :DIGitize and :SINGle acquire at once with :TRIGger:SWEep AUTO. With NORMal they wait for :TRIGger:FORCe, or for the trigger
-  input when the source is EXTernal. :DIGitize holds back what follows it on its connection; device clear ends the waiting.
-  :TRIGger:SOURce CHANnel<n> never triggers by itself; LINE does at once.
+  sample rate go, over the whole screen: xincrement = range / points. Asked for fewer afterwards, every k-th is sent. A
+  real unit takes 100 points or more, and picks the nearest record length that it has.
+* :DIGitize and :SINGle acquire at once with :TRIGger:SWEep AUTO. With NORMal they wait for :TRIGger:FORCe, or for the
+  trigger input when the source is EXTernal; a source CHANnel<n> never triggers. :DIGitize holds back what follows it on
+  its connection; device clear ends the waiting.
 * Running with sweep AUTO, each :WAVeform:DATA? sends a fresh record.
 
-Not simulated: analogue bandwidth, triggering on a waveform, functions, digital channels, peak detection's second samples.
+Not simulated: analogue bandwidth, triggering on a waveform, functions, digital channels, peak detection's second
+samples.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from labctl.errors import ConfigError
 from sim_backends.keysight_infiniivision_acquisition import (
     DIGITIZING,
-    REFERENCES,
     RUNNING,
     SINGLE,
     STOPPED,
-    Acquisition,
-    Channel,
-    Converter,
+    Shot,
+    TimeBase,
 )
-from sim_backends.keysight_infiniivision_record import DIVISIONS, Readout, Record, nr3
-from sim_backends.scpi import (
-    Block,
-    Boolean,
-    Choice,
-    Integer,
-    Number,
-    Rest,
-    ScpiError,
-    ScpiUnit,
-    Setting,
-    Text,
-    command,
-    query,
-)
-from sim_backends.scpi_channel import ChannelSetting
-from sim_backends.state import DigitizerChannelState, DigitizerState, WorldView
+from sim_backends.keysight_infiniivision_record import Readout, Record, nr3
+from sim_backends.keysight_infiniivision_setup import INPUTS, InfiniiVisionSetup
+from sim_backends.scpi import Block, Boolean, Choice, Integer, Rest, ScpiError, Setting, command, query
+from sim_backends.scpi_values import Token
 from sim_backends.unit import Connection
 
 RUN_BIT: Final = 1 << 3
 WAIT_BIT: Final = 1 << 5
 DEFAULT_POINTS: Final = 62_500
 MAX_POINTS: Final = 10_000_000
-TIME_DIVISIONS: Final = 10
-#: Input range at a 1:1 probe, volts over 8 divisions.
-RANGE_V: Final = (8e-3, 40.0)
-
-SOURCES: Final = ("CHANnel1", "CHANnel2", "CHANnel3", "CHANnel4", "FUNCtion", "MATH", "FFT", "WMEMory1", "WMEMory2")
-SLOPES: Final = Choice("POSitive", "NEGative", "EITHer", "ALTernate")
+SOURCES: Final = (*INPUTS, "FUNCtion", "MATH", "FFT", "WMEMory1", "WMEMory2")
 
 
-@dataclass(frozen=True)
-class Series:
-    """What the series differ in. ``levels``: see :mod:`sim_backends.keysight_infiniivision_record`; ``probe``: at reset."""
+class _Points(Integer):
+    """A number of points, or MAXimum, which is 0 here: as many as there are."""
 
-    memory_points: int
-    max_rate_hz: float
-    levels: int
-    probe: float
+    def parse(self, token: Token, unit: object) -> int:
+        everything = isinstance(token, str) and token.strip().upper() in ("MAX", "MAXIMUM")
+        return 0 if everything else super().parse(token, unit)
 
 
-#: By the first digit of the model. A DSOX1102G at reset has 40 V in 199 * 256 steps (PyMeasure's test on the instrument); the
-#: guides' drawing of the preamble has 256 steps (page 1460).
-SERIES: Final = {"1": Series(1_000_000, 2e9, 199, 10.0)}
-OTHER_SERIES: Final = Series(4_000_000, 5e9, 256, 1.0)
-
-
-class InfiniiVision(ScpiUnit):
-    """Options: ``model``; ``channels`` (default: last digit of the model's number), ``bits`` (of high resolution, 12),
-    ``levels`` (BYTE steps of 8 divisions), ``memory_points``, ``max_rate_hz``, ``serial``.
-    """
+class InfiniiVision(InfiniiVisionSetup):
+    """Options: see :class:`~sim_backends.keysight_infiniivision_setup.InfiniiVisionSetup`."""
 
     MODEL = "keysight_infiniivision"
-    SIGNED_ERRORS = True
-    state: DigitizerState
 
-    # ---- vertical -----------------------------------------------------------------------------
-
-    _display = ChannelSetting(":CHANnel<n:4>:DISPlay", Boolean(), "display")
-    _coupling = ChannelSetting(":CHANnel<n:4>:COUPling", Choice("AC", "DC"), "coupling")
-    _impedance = ChannelSetting(":CHANnel<n:4>:IMPedance", Choice("ONEMeg", "FIFTy"), "impedance")
-    _bandwidth_limit = ChannelSetting(":CHANnel<n:4>:BWLimit", Boolean(), "bandwidth_limit")
-    _vernier = ChannelSetting(":CHANnel<n:4>:VERNier", Boolean(), "vernier")
-    _inverted = ChannelSetting(":CHANnel<n:4>:INVert", Boolean(), "inverted")
-    _unit = ChannelSetting(":CHANnel<n:4>:UNITs", Choice("VOLT", "AMPere"), "unit")
-    _probe = ChannelSetting(":CHANnel<n:4>:PROBe", Number("", (0.1, 10000)), "probe")
-    _skew = ChannelSetting(":CHANnel<n:4>:PROBe:SKEW", Number("S", (-100e-9, 100e-9)), "skew_s")
-
-    # ---- kept and given back only -------------------------------------------------------------
-
-    complete = Setting(":ACQuire:COMPlete", Integer(0, 100), 100)
-    trigger_mode = Setting(":TRIGger:MODE", Choice("EDGE", "GLITch", "PATTern", "TV", "EBURst", "OR", "RUNT"), "EDGE")
-    trigger_slope = Setting(":TRIGger[:EDGE]:SLOPe", SLOPES, "POS")
-    trigger_coupling = Setting(":TRIGger[:EDGE]:COUPling", Choice("AC", "DC", "LFReject"), "DC")
-    trigger_reject = Setting(":TRIGger[:EDGE]:REJect", Choice("OFF", "LFReject", "HFReject"), "OFF")
-    trigger_level_v = Setting(":TRIGger[:EDGE]:LEVel", Number("V", (-400, 400)), 0.0)
-    noise_reject = Setting(":TRIGger:NREJect", Boolean(), False)
-    high_frequency_reject = Setting(":TRIGger:HFReject", Boolean(), False)
-    holdoff_s = Setting(":TRIGger:HOLDoff", Number("S", (40e-9, 10.0)), 40e-9)
-    external_probe = Setting(":EXTernal:PROBe", Number("", (0.1, 10000)), 1.0)
-    external_range_v = Setting(":EXTernal:RANGe", Number("V", (1.6, 8.0)), 8.0)
     view = Setting(":WAVeform:VIEW", Choice("MAIN"), "MAIN")
-
-    # ---- looked at when they are needed -------------------------------------------------------
-
     wave_source = Setting(":WAVeform:SOURce", Choice(*SOURCES, "EXTernal"), "CHAN1")
     wave_format = Setting(":WAVeform:FORMat", Choice("WORD", "BYTE", "ASCii"), "BYTE")
     byte_order = Setting(":WAVeform:BYTeorder", Choice("LSBFirst", "MSBFirst"), "MSBF")
     unsigned = Setting(":WAVeform:UNSigned", Boolean(), True)
     points_mode = Setting(":WAVeform:POINts:MODE", Choice("NORMal", "MAXimum", "RAW"), "NORM")
 
-    def __init__(self, name: str, world: WorldView, options: Mapping[str, object] | None = None) -> None:
-        super().__init__(name, world, options)
-        self._model = self.options.text("model", "MSO-X 3104T")
-        match = re.fullmatch(r"[DM]SO-?X ?(\d)\d\d(\d)[A-Z]?", self._model)
-        if match is None:
-            raise ConfigError(
-                f"unit {name!r}: {self._model!r} is no InfiniiVision",
-                'Give model as, for example, "MSO-X 3104T" or "DSOX1102G".',
-            )
-        series = SERIES.get(match[1], OTHER_SERIES)
-        count = self.options.integer("channels", min(max(int(match[2]), 2), 4), 2, 4)
-        self._default_probe = series.probe
-        self._converter = Converter(
-            self.options.integer("bits", 12, 8, 12),
-            self.options.integer("levels", series.levels, 128, 256),
-            self.options.integer("memory_points", series.memory_points, 100, 100_000_000),
-            self.options.number("max_rate_hz", series.max_rate_hz, 1e3, 1e12),
-        )
-        self._serial = self.options.text("serial", "MY55000001")
-        self.state = DigitizerState([DigitizerChannelState() for _ in range(count)])
-        self.reset()
-
-    def identity(self) -> str:
-        return f"KEYSIGHT TECHNOLOGIES,{self._model},{self._serial},07.20.2017102614"
-
-    def format_real(self, value: float) -> str:
-        return f"{value:+.12E}"
-
     def reset(self) -> None:
         super().reset()
-        self._points: int | None = None
+        self._points = 0  # as many as there are
         self._segment = 1
-        self._trigger_source = "CHAN1"
-        channels = [
-            Channel(number, state, self._default_probe) for number, state in enumerate(self.state.channels, start=1)
-        ]
-        self._acquisition = Acquisition(self.name, self.world, self._converter, channels)
         self._start(RUNNING)
 
-    def channel(self, number: int) -> Channel:
-        """Raises ScpiError -241 when this oscilloscope has no such input."""
-        if number > len(self._acquisition.channels):
-            raise ScpiError(-241)
-        return self._acquisition.channels[number - 1]
+    # ---- run control --------------------------------------------------------------------------
 
-    # ---- vertical -----------------------------------------------------------------------------
+    def operation_pending(self) -> bool:
+        return self.acquisition.state == DIGITIZING
 
-    @command(":CHANnel<n:4>:RANGe", Number("V"))
-    def _set_range(self, number: int, range_v: float) -> None:
-        channel = self.channel(number)
-        low, high = RANGE_V
-        if not low * (1 - 1e-9) <= range_v / channel.probe <= high * (1 + 1e-9):
+    def cleared(self, connection: Connection) -> None:
+        """Device clear ends a waiting :DIGitize."""
+        super().cleared(connection)
+        if self.operation_pending():
+            self.acquisition.stop()
+            self._show_state()
+
+    def on_trigger(self) -> None:
+        """The trigger input fired."""
+        if self.trigger_source == "EXT":
+            self._trigger()
+
+    def _trigger(self) -> None:
+        self.acquisition.trigger()
+        self._show_state()
+
+    def _start(self, state: str, sources: tuple[int, ...] = ()) -> None:
+        self.acquisition.start(state, self._wanted_points(), sources)
+        self._show_state()
+
+    def _show_state(self) -> None:
+        """Keep the operation status up to date, and go on with what waited for the acquisition's end."""
+        acquisition = self.acquisition
+        running = acquisition.state != STOPPED
+        self.status.operation.set_condition(RUN_BIT * running | WAIT_BIT * acquisition.waits)
+        self.operation_finished()
+
+    @command(":RUN")
+    def _run_continuously(self) -> None:
+        self._start(RUNNING)
+
+    @command(":SINGle")
+    def _single(self) -> None:
+        self._start(SINGLE)
+
+    @command(":DIGitize", Rest(Choice(*SOURCES, "ABUS", "EXTernal", "POD1", "POD2"), least=0))
+    def _digitize(self, sources: list[str]) -> None:
+        channels = tuple(int(source[-1]) for source in sources if source.startswith("CHAN"))
+        for number in channels:
+            self.channel(number)
+        self._start(DIGITIZING, channels)
+        self.hold()
+
+    @command(":STOP")
+    def _stop(self) -> None:
+        self.acquisition.stop()
+        self._show_state()
+
+    @command(":AUToscale", Rest(Choice(*SOURCES), least=0))
+    def _autoscale(self, sources: list[str]) -> None:
+        self.acquisition.time_base = TimeBase()
+        self._start(RUNNING)
+
+    @command(":SYSTem:PRESet")
+    def _preset_all(self) -> None:
+        self.reset()
+
+    @command(":TRIGger:FORCe")
+    def _force(self) -> None:
+        self._trigger()
+
+    @command("*TRG")
+    def _trigger_by_bus(self) -> None:
+        """The same as :DIGitize without arguments (page 265)."""
+        self._digitize([])
+
+    @command(":TRIGger:SWEep", Choice("AUTO", "NORMal"))
+    def _set_sweep(self, sweep: str) -> None:
+        self.acquisition.set_auto(sweep == "AUTO")
+        self._show_state()
+
+    @query(":TRIGger:SWEep?")
+    def _sweep(self) -> str:
+        return "AUTO" if self.acquisition.auto else "NORM"
+
+    @query(":AER?")
+    def _armed(self) -> str:
+        event, self.acquisition.armed_event = self.acquisition.armed_event, False
+        return f"{event:+d}"
+
+    @query(":TER?")
+    def _triggered(self) -> str:
+        event, self.acquisition.trigger_event = self.acquisition.trigger_event, False
+        return f"{event:+d}"
+
+    @query(":OPERegister:CONDition?")
+    def _condition(self) -> str:
+        return f"{self.status.operation.condition:+d}"
+
+    @query(":OPERegister[:EVENt]?")
+    def _event_register(self) -> str:
+        return f"{self.status.operation.read_event():+d}"
+
+    # ---- what was acquired --------------------------------------------------------------------
+
+    def _wanted_points(self) -> int:
+        return self._points or DEFAULT_POINTS
+
+    @query(":ACQuire:POINts?")
+    def _acquired_points(self) -> int:
+        return self.acquisition.points(self._wanted_points())
+
+    @query(":ACQuire:SRATe?")
+    def _sample_rate(self) -> float:
+        return self._acquired_points() / self.acquisition.time_base.range_s
+
+    @command(":ACQuire:SEGMented:INDex", Integer(1, 1000))
+    def _set_segment(self, number: int) -> None:
+        if number > max(1, len(self.acquisition.shots)):
             raise ScpiError(-222)
-        channel.put("range_v", range_v)
+        self._segment = number
 
-    @query(":CHANnel<n:4>:RANGe?")
-    def _range(self, number: int) -> float:
-        return self.channel(number).range_v
+    @query(":ACQuire:SEGMented:INDex?")
+    def _segment_index(self) -> int:
+        return self._segment
 
-    @command(":CHANnel<n:4>:SCALe", Number("V"))
-    def _set_scale(self, number: int, scale_v: float) -> None:
-        self._set_range(number, scale_v * DIVISIONS)
+    @command(":WAVeform:POINts", _Points(1, MAX_POINTS))
+    def _set_points(self, points: int) -> None:
+        self._points = points
 
-    @query(":CHANnel<n:4>:SCALe?")
-    def _scale(self, number: int) -> float:
-        return self.channel(number).range_v / DIVISIONS
+    @query(":WAVeform:POINts?")
+    def _get_points(self) -> int:
+        return self._wanted_points()
 
-    @command(":CHANnel<n:4>:OFFSet", Number("V"))
-    def _set_offset(self, number: int, offset_v: float) -> None:
-        """The nearest legal value is taken, as the guide says: 50 V, or 2 V up to 200 mV/div, times the probe's ratio."""
-        channel = self.channel(number)
-        limit_v = (2.0 if channel.range_v / channel.probe <= 1.6 else 50.0) * channel.probe
-        channel.put("offset_v", max(-limit_v, min(limit_v, offset_v)))
+    @query(":WAVeform:SEGMented:COUNt?")
+    def _segments_acquired(self) -> int:
+        return len(self.acquisition.shots) if self.acquisition.mode.mode == "SEGM" else 0
 
-    @query(":CHANnel<n:4>:OFFSet?")
-    def _offset(self, number: int) -> float:
-        return self.channel(number).offset_v
+    @query(":WAVeform:SEGMented:TTAG?")
+    def _time_tag(self) -> float:
+        return self._shot(fresh=False).time_s - self.acquisition.shots[0].time_s
 
-    @command(":CHANnel<n:4>:LABel", Text())
-    def _set_label(self, number: int, label: str) -> None:
-        self.channel(number).put("label", label[:10].upper())
+    def _shot(self, *, fresh: bool) -> Shot:
+        """The selected segment, else the last shot. Raises ScpiError -230 when nothing was acquired."""
+        acquisition = self.acquisition
+        acquisition.ready_to_show(self._wanted_points(), fresh=fresh)
+        shots = acquisition.shots
+        if not shots:
+            raise ScpiError(-230, "nothing was acquired")
+        segmented = acquisition.mode.mode == "SEGM" and self._segment <= len(shots)
+        return shots[self._segment - 1] if segmented else shots[-1]
 
-    @query(":CHANnel<n:4>:LABel?")
-    def _label(self, number: int) -> str:
-        return f'"{self.channel(number).label}"'
+    def _record(self, *, fresh: bool = False) -> Record:
+        """What :WAVeform:SOURce points at, thinned to the points asked for."""
+        source = self.wave_source
+        shot = self._shot(fresh=fresh)
+        record = shot.records.get(int(source[-1])) if source.startswith("CHAN") else None
+        if record is None:
+            raise ScpiError(-221, f"{source} was not acquired")
+        points = min(self._points or len(record), len(record))
+        return record.thinned(min(points, DEFAULT_POINTS) if self.points_mode == "NORM" else points)
 
-    @query(":CHANnel<n:4>?")
-    def _all_of_channel(self, number: int) -> str:
-        c = self.channel(number)
+    def _readout(self) -> Readout:
+        return Readout(self.wave_format, self.byte_order == "MSBF", self.unsigned)
+
+    @query(":WAVeform:DATA?")
+    def _data(self) -> Block:
+        return Block(self._readout().payload(self._record(fresh=True)))
+
+    @query(":WAVeform:PREamble?")
+    def _preamble(self) -> str:
+        return self._readout().preamble(self._record())
+
+    @query(":WAVeform:TYPE?")
+    def _kind(self) -> str:
+        return self.acquisition.mode.type
+
+    @query(":WAVeform:COUNt?")
+    def _averages_taken(self) -> int:
+        return self._record().count
+
+    @query(":WAVeform:XINCrement?")
+    def _x_increment(self) -> str:
+        return nr3(self._record().x_increment_s)
+
+    @query(":WAVeform:XORigin?")
+    def _x_origin(self) -> str:
+        return nr3(self._record().x_origin_s)
+
+    @query(":WAVeform:XREFerence?")
+    def _x_reference(self) -> str:
+        return "+0"
+
+    @query(":WAVeform:YINCrement?")
+    def _y_increment(self) -> str:
+        return nr3(self._readout().y_increment_v(self._record().scale))
+
+    @query(":WAVeform:YORigin?")
+    def _y_origin(self) -> str:
+        return nr3(self._record().scale.offset_v)
+
+    @query(":WAVeform:YREFerence?")
+    def _y_reference(self) -> str:
+        return f"{self._readout().y_reference:+d}"
+
+    @query(":WAVeform?")
+    def _all_of_waveform(self) -> str:
         return (
-            f":CHAN{number}:RANG {c.range_v:+.5E};OFFS {c.offset_v:+.5E};COUP {c.coupling};IMP {c.impedance};"
-            f"DISP {c.display:d};BWL {c.bandwidth_limit:d};INV {c.inverted:d};"
-            f'LAB "{c.label}";UNIT {c.unit};PROB {c.probe:+.5E};PROB:SKEW {c.skew_s:+.2E};STYP SING'
+            f":WAV:UNS {self.unsigned:d};VIEW {self.view};BYT {self.byte_order};FORM {self.wave_format};"
+            f"POIN {self._wanted_points():+d};SOUR {self.wave_source};SOUR:SUBS NONE"
         )

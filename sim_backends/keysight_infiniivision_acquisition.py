@@ -16,7 +16,9 @@ from sim_backends.keysight_infiniivision_record import HOLE, Record, Scale, quan
 from sim_backends.state import ChannelRecord, DigitizerChannelState, WorldView
 from sim_backends.status import ScpiError
 
-#: Where the reference point lies, as a part of the screen's width: LEFT and RIGHt are one of ten divisions from the edge.
+TIME_DIVISIONS: Final = 10
+
+#: Where the reference point lies, as a part of the screen's width: LEFT and RIGHt are one division from the edge.
 REFERENCES: Final = {"LEFT": 0.1, "CENT": 0.5, "RIGH": 0.9}
 
 #: Fields of the preamble: acquisition type.
@@ -27,12 +29,12 @@ RUNNING: Final = "RUN"
 SINGLE: Final = "SING"
 DIGITIZING: Final = "DIG"
 
-#: Delays longer than this many samples are refused, since the world makes every sample from the trigger on.
+#: Delays longer than this many samples are refused (or give holes), since the world makes all samples from the trigger.
 MAX_DELAY_SAMPLES: Final = 50_000_000
 
 
 class Channel:
-    """One input. Voltages are as displayed, at the probe's tip; ``state`` is what the optical world sees, at the input."""
+    """One input. Voltages are as displayed, at the probe's tip; ``state`` is what the world sees, at the input."""
 
     def __init__(self, number: int, state: DigitizerChannelState, probe: float) -> None:
         self.state = state
@@ -63,7 +65,7 @@ class Channel:
     def record(self, samples: NDArray[np.float32], volts_per_unit: float, scale: Scale) -> NDArray[np.int16]:
         """Words (minus 32768) of ``samples``, which are overwritten."""
         if self.coupling == "AC" and len(samples):
-            np.subtract(samples, samples.mean(dtype=np.float64), out=samples, casting="same_kind")
+            np.subtract(samples, np.float32(samples.mean(dtype=np.float64)), out=samples)
         sign = -1 if self.inverted else 1
         return quantise(samples, sign * volts_per_unit * self.probe, scale)
 
@@ -76,6 +78,15 @@ class TimeBase:
     position_s: float = 0.0
     reference: str = "CENT"
     mode: str = "MAIN"
+
+    @property
+    def scale_s(self) -> float:
+        """Seconds per division."""
+        return self.range_s / TIME_DIVISIONS
+
+    @scale_s.setter
+    def scale_s(self, scale_s: float) -> None:
+        self.range_s = scale_s * TIME_DIVISIONS
 
     @property
     def left_s(self) -> float:
@@ -134,6 +145,7 @@ class Acquisition:
     auto: bool = True
     armed_event: bool = False
     trigger_event: bool = False
+    frozen: bool = False
     shots: list[Shot] = field(default_factory=list)
     _wanted: int = 1
     _sources: tuple[int, ...] = ()
@@ -158,31 +170,40 @@ class Acquisition:
             raise ScpiError(-221, "the delay is too long to be simulated")
         self.state = state
         self.armed_event = True
+        self.frozen = False
         self.shots, self._sums, self._summed = [], {}, 0
+        self.set_auto(self.auto)
+
+    def set_auto(self, auto: bool) -> None:
+        """``:TRIGger:SWEep``: AUTO completes at once what waits for a trigger."""
+        self.auto = auto
         while self.auto and self.state in (SINGLE, DIGITIZING):
             self._take(triggered=False)
 
     def stop(self) -> None:
-        """``:STOP``: what has been acquired stays."""
-        if self.state == RUNNING and self.auto and not self.shots:
-            self.free_run()
+        """``:STOP``: what has been acquired stays. A screen that ran freely is looked at when it is asked for."""
+        self.frozen = self.state == RUNNING and self.auto
         self.state = STOPPED
 
-    def free_run(self, wanted: int | None = None) -> None:
+    def ready_to_show(self, wanted: int, *, fresh: bool) -> None:
+        """Before a read-out: a screen that runs freely, or did when it was stopped, has something to show."""
+        runs = self.state == RUNNING and self.auto
+        if (runs and fresh) or ((runs or self.frozen) and not self.shots):
+            self.free_run(wanted)
+
+    def free_run(self, wanted: int) -> None:
         """What a running oscilloscope shows without a trigger, as fresh as can be."""
-        self._wanted = self._wanted if wanted is None else wanted
+        self._wanted = wanted
         self._sources = self._shown()
         self.shots, self._sums, self._summed = [], {}, 0
         while not self.shots:
             self._take(triggered=False)
 
-    def trigger(self) -> bool:
-        """A trigger came; whether that completed an acquisition by :SINGle or :DIGitize."""
-        if self.state == STOPPED:
-            return False
-        self.trigger_event = True
-        self._take(triggered=True)
-        return self.state == STOPPED
+    def trigger(self) -> None:
+        """A trigger came; it means nothing when stopped."""
+        if self.state != STOPPED:
+            self.trigger_event = True
+            self._take(triggered=True)
 
     def _shown(self) -> tuple[int, ...]:
         return tuple(n for n, channel in enumerate(self.channels, start=1) if channel.display)
@@ -195,6 +216,8 @@ class Acquisition:
         left_s = self.time_base.left_s
         delay = round(left_s / interval_s) if triggered else 0
         holes, skipped = min(points, max(0, -delay)), max(0, delay)
+        if skipped > MAX_DELAY_SAMPLES:  # set after arming
+            holes, skipped = points, 0
         inputs = self._inputs(interval_s, points - holes + skipped)
         if not self._averaged(inputs):
             return
@@ -202,9 +225,9 @@ class Acquisition:
             left_s = delay * interval_s
         kind = KINDS[self.mode.type]
         records = {}
-        for number, scale, codes in self._converted(inputs, skipped):
-            if holes:
-                codes = np.concatenate([np.full(holes, HOLE, dtype=np.int16), codes])
+        for number, scale, converted in self._converted(inputs, skipped):
+            before = np.full(holes, HOLE, dtype=np.int16)
+            codes = np.concatenate([before, converted]) if holes else converted
             records[number] = Record(codes, scale, interval_s, left_s, kind, self.mode.averages)
         self._finish(Shot(records, self.world.now()))
 
@@ -213,9 +236,7 @@ class Acquisition:
             return {number: ChannelRecord(np.empty(0, np.float32), 1.0) for number in self._sources}
         return self.world.acquire(self.name, self._sources, interval_s, samples)
 
-    def _converted(
-        self, inputs: dict[int, ChannelRecord], skipped: int
-    ) -> list[tuple[int, Scale, NDArray[np.int16]]]:
+    def _converted(self, inputs: dict[int, ChannelRecord], skipped: int) -> list[tuple[int, Scale, NDArray[np.int16]]]:
         bits = self.converter.bits if self.mode.type in ("HRES", "AVER") else 8
         converted = []
         for number, record in inputs.items():

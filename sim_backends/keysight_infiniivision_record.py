@@ -169,14 +169,11 @@ class Readout:
             ]
         )
 
-    def data(self, record: Record) -> bytes:
-        """``#8<length><data>``: the block of ``:WAVeform:DATA?``, eight digits of length whatever the size."""
+    def payload(self, record: Record) -> bytes | NDArray[np.uint16] | NDArray[np.uint8]:
+        """The data of the block that :WAVeform:DATA? sends, in the bytes' order."""
         if self.format == "ASC":
-            payload = _ascii(record)
-            return b"#8%08d%b" % (len(payload), payload)
-        values = self._words(record) if self.format == "WORD" else self._bytes(record)
-        # The samples are copied once here, and handed on as they are.
-        return b"".join((b"#8%08d" % values.nbytes, values.data))
+            return _ascii(record)
+        return self._words(record) if self.format == "WORD" else self._bytes(record)
 
     def _words(self, record: Record) -> NDArray[np.uint16]:
         words = np.ascontiguousarray(record.codes).view(np.uint16)

@@ -40,7 +40,7 @@ from sim_backends.scpi import (
     command,
     query,
 )
-from sim_backends.scpi_channel import ChannelSetting
+from sim_backends.scpi_parts import ChannelSetting, PartSetting
 from sim_backends.scpi_values import Parameter, Token
 from sim_backends.state import GeneratorChannelState, GeneratorState, WorldView
 
@@ -91,6 +91,13 @@ class M8190A(ScpiUnit):
 
     MODEL = "keysight_m8190a"
     state: GeneratorState
+
+    _raster = PartSetting(
+        "[:SOURce]:FREQuency:RASTer",
+        Number("HZ", lambda unit: unit.raster_limits()),
+        lambda unit: unit.state,
+        "sample_rate_hz",
+    )
 
     # Kept and given back only.
     coupled = Setting(":INSTrument:COUPle[:STATe]", Boolean(), False)
@@ -171,14 +178,6 @@ class M8190A(ScpiUnit):
         """Hertz; 12 GSa/s only while every channel is in speed mode."""
         speed = all(channel.format.name == "WSP" for channel in self._channels)
         return MIN_RASTER_HZ, MAX_SPEED_RASTER_HZ if speed else MAX_RASTER_HZ
-
-    @command("[:SOURce]:FREQuency:RASTer", Number("HZ", lambda unit: unit.raster_limits()))
-    def _set_raster(self, rate_hz: float) -> None:
-        self.state.sample_rate_hz = rate_hz
-
-    @query("[:SOURce]:FREQuency:RASTer?")
-    def _raster(self) -> float:
-        return self.state.sample_rate_hz
 
     # ---- voltage of the selected path ---------------------------------------------------------
 
@@ -335,9 +334,8 @@ class M8190A(ScpiUnit):
     @command(":ABORt<n:2>")
     def _abort(self, number: int) -> None:
         channel = self.channel(number)
-        channel.stop()
-        for other in self._partners(channel):
-            other.stop()
+        for one in (channel, *self._partners(channel)):
+            one.stop()
 
     def _partners(self, channel: Channel) -> list[Channel]:
         return [other for other in self._channels if other is not channel] if self.coupled else []
@@ -371,7 +369,7 @@ class M8190A(ScpiUnit):
 
     @command(f"{TRIG}:ADVance<n:2>[:IMMediate]")
     def _advance(self, number: int) -> None:
-        """Ends a conditional loop: the channel has played its last."""
+        """Ends a loop that waits for it."""
         channel = self.channel(number)
         if channel.waits_for_trigger:
             channel.state.playback = None

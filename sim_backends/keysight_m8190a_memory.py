@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from sim_backends.state import Playback
 from sim_backends.status import ScpiError
 
-MEMORY_WORDS: Final = 2_147_483_648
+#: Per channel, without option 02G.
+MEMORY_WORDS: Final = 128 << 20
 MAX_SEGMENTS: Final = 524_288
 TABLE_LENGTH: Final = 524_287
 WHOLE_SEGMENT: Final = 0xFFFF_FFFF

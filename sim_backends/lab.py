@@ -1,4 +1,4 @@
-"""A simulated lab: the world of one bench file with all its instruments, shared by everybody in this process who opens it."""
+"""A simulated lab: the world of one bench file with its instruments, shared by all in this process who open it."""
 
 from __future__ import annotations
 

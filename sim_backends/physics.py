@@ -1,8 +1,9 @@
 """Formulas of the optical twin, as pure functions.
 
-Shot-noise units (SNU): X = a + a†, P = -i(a - a†), vacuum variance 1 for each. A field of M rows of B time bins stands as a
-*plane*: float32 of shape (2, M, B), X quadratures first, then P. Mode vectors z of B complex numbers stand as a *basis*: float32
-of shape (2, 2, B), so that ``sum(plane[q] @ basis[q].T for q in (0, 1))`` has the quadratures of b = Σ z_k* a_k as columns. Sections refer to docs/physics.md; the protocol is Sulimany et al., Phys. Rev. X 15, 041056 (2025).
+Shot-noise units (SNU): X = a + a†, P = -i(a - a†), vacuum variance 1 for each. A field of M rows of B time bins stands
+as a *plane*: float32 of shape (2, M, B), X quadratures first, then P. Mode vectors z of B complex numbers stand as a
+*basis*: float32 of shape (2, 2, B), so that ``sum(plane[q] @ basis[q].T for q in (0, 1))`` has the quadratures of b = Σ
+z_k* a_k as columns. Sections refer to docs/physics.md; the protocol is Sulimany et al., Phys. Rev. X 15, 041056 (2025).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def photons_per_bin(power_w: float, wavelength_m: float, rate_hz: float) -> floa
 
 
 def iq_transfer(v_i: Double, v_q: Double, v_pi_i: float, v_pi_q: float) -> Complex:
-    """Field transmission of an IQ modulator at null, 1 at most: (sin(π v_I/2V_π) + i sin(π v_Q/2V_π))/√2 (section 4)."""
+    """Field transmission of an IQ modulator at null, (sin(π v_I/2V_π) + i sin(π v_Q/2V_π))/√2; 1 at most."""
     in_phase = np.sin(v_i * (np.pi / (2 * v_pi_i)))
     quadrature = np.sin(v_q * (np.pi / (2 * v_pi_q)))
     return np.asarray((in_phase + 1j * quadrature) / np.sqrt(2))
@@ -160,11 +161,12 @@ def received_plane(
 ) -> Float:
     """Every received quadrature of a shot, explicitly: shape (2, M, B), SNU.
 
-    ``mean``: plane of mean values at the receiver. ``basis``: the (2, 2, B) orthonormal basis of the one mode whose noise is
-    not the others'. ``in_mode``: shape (M, 2), the noise (with any offset of its mean) to stand in that mode; all other
-    modes get independent noise of ``isotropic_variance``. The mode's component is taken out of the white noise and the given
-    one put in its place, so that the plane's covariance is exactly isotropic plus rank one. ``buffers``: two planes of the
-    same shape to work in, the first of which is returned (fresh memory costs as much as the arithmetic).
+    ``mean``: plane of mean values at the receiver. ``basis``: the (2, 2, B) orthonormal basis of the one mode whose
+    noise is not the others'. ``in_mode``: shape (M, 2), the noise (with any offset of its mean) to stand in that mode;
+    all other modes get independent noise of ``isotropic_variance``. The mode's component is taken out of the white
+    noise and the given one put in its place, so that the plane's covariance is exactly isotropic plus rank one.
+    ``buffers``: two planes of the same shape to work in, the first of which is returned (fresh memory costs as much as
+    the arithmetic).
     """
     plane, scratch = buffers or (np.empty_like(mean), np.empty_like(mean))
     generator.standard_normal(dtype=np.float32, out=plane)

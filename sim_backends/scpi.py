@@ -128,6 +128,10 @@ class ScpiUnit(Unit):
         """Whether something started by a command is still going on, now."""
         return False
 
+    def suffixes_exist(self, suffixes: Sequence[int]) -> bool:
+        """Whether this unit has what a header's numeric suffixes name; otherwise -114 is queued."""
+        return True
+
     def format_real(self, value: float) -> str:
         """How this unit writes a real number."""
         return f"{value:.8E}"
@@ -237,6 +241,8 @@ class ScpiUnit(Unit):
         entry, suffixes, tokens, error = call
         if entry is None:
             raise ScpiError(error)
+        if suffixes and not self.suffixes_exist(suffixes):
+            raise ScpiError(-114)
         if not tokens and not entry.parameters:
             reply = entry.handler(self, *suffixes)
         else:

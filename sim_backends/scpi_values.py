@@ -150,8 +150,9 @@ class Number(Parameter[float]):
 
     def _check(self, value: float, unit: Any) -> None:
         low, high = self.limits(unit)
-        slack = 1e-9 * max(abs(low), abs(high)) if math.isfinite(high - low) else 0.0
-        if not math.isfinite(value) or not low - slack <= value <= high + slack:
+        slack = 1e-9  # relative, for limits that a unit conversion has rounded
+        within = low - slack * abs(low) <= value <= high + slack * abs(high)
+        if not math.isfinite(value) or not within:
             raise ScpiError(-222)
 
     def special(self, token: str, unit: Any) -> Reply:

@@ -28,8 +28,8 @@ DUAL_KAPPA = 0.5
 class Shot:
     """Rows of bins on their way from server to client and back.
 
-    Draws come in a fixed order from the shot's own generator, whoever looks first: the tapped mode's noise, the client's
-    receiver, the returned mode's losses, and last the server's plane.
+    Draws come in a fixed order from the shot's own generator, whoever looks first: the tapped mode's noise, the
+    client's receiver, the returned mode's losses, and last the server's plane.
     """
 
     def __init__(

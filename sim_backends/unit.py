@@ -217,8 +217,12 @@ class Unit:
         """Inject a fault, or take it away; connections that it broke stay broken."""
         with self.lock:
             self.fault = fault
-            if fault is not None and fault.breaks:
-                for connection in list(self.connections):
+            if fault is None:
+                return
+            for connection in self.connections:
+                if fault.breaks or fault.deaf:
+                    connection.drop_replies()
+                if fault.breaks:
                     connection.lose()
 
     def receive(self, connection: Connection, data: Data, end: bool) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from pyvisa import constants, rname
 from pyvisa.constants import InterfaceType, ResourceAttribute, StatusCode
+from pyvisa.errors import VisaIOError
 from pyvisa.highlevel import ResourceInfo, VisaLibraryBase
 from pyvisa.typing import VISAEventContext, VISARMSession, VISASession
 from pyvisa.util import DebugInfo, LibraryPath
@@ -55,6 +56,7 @@ class LabctlVisaLibrary(VisaLibraryBase):
         self._numbers = itertools.count(1)
         self._manager = 0
         self._lab = None
+        self._names: dict[str, str] = {}
         self._exclusive: dict[Unit, int] = {}
 
     # ------------------------------------------------------------------ resource manager
@@ -64,6 +66,7 @@ class LabctlVisaLibrary(VisaLibraryBase):
         if self._lab is None:
             path = str(self.library_path)
             self._lab = open_lab(None if path == SHIPPED else path)
+            self._names = {_canonical(name): name for name in self._lab.resources()}
         _in_use[str(self.library_path)] = self
         self._manager = next(self._numbers)
         return VISARMSession(self._manager), self.handle_return_value(None, _SUCCESS)
@@ -96,19 +99,17 @@ class LabctlVisaLibrary(VisaLibraryBase):
     ) -> tuple[VISASession, StatusCode]:
         """Connects at once, or raises VI_ERROR_RSRC_NFND."""
         if self._lab is None or session != self._manager:
-            self.handle_return_value(None, StatusCode.error_invalid_object)
-            raise AssertionError
+            self._fail(None, StatusCode.error_invalid_object)
         info, status = self.parse_resource_extended(session, resource_name)
         if status != _SUCCESS:
-            self.handle_return_value(None, status)
-        unit = self._lab.by_resource(resource_name)
+            self._fail(None, status)
+        unit = self._lab.by_resource(self._names.get(_canonical(resource_name), resource_name))
         if unit is not None and access_mode == constants.AccessModes.exclusive_lock:
             self._check_free(unit, None)
         stream = info.resource_class == "SOCKET" or info.interface_type is InterfaceType.asrl
         connection = None if unit is None else unit.connect(stream)
         if unit is None or connection is None:
-            self.handle_return_value(None, StatusCode.error_resource_not_found)
-            raise AssertionError
+            self._fail(None, StatusCode.error_resource_not_found)
         kind = (info.interface_type, str(info.resource_class))
         number = VISASession(next(self._numbers))
         self._sessions[number] = Session(connection, self._lab, kind, _where(info, session))
@@ -122,7 +123,7 @@ class LabctlVisaLibrary(VisaLibraryBase):
             self._close_manager()
             return self.handle_return_value(session, _SUCCESS)
         if not self._close_session(session):
-            return self.handle_return_value(session, StatusCode.error_invalid_object)
+            self._fail(session, StatusCode.error_invalid_object)
         return self.handle_return_value(session, _SUCCESS)
 
     def _close_session(self, number: int) -> bool:
@@ -169,7 +170,7 @@ class LabctlVisaLibrary(VisaLibraryBase):
         """Device clear; on a byte stream what was not read is thrown away."""
         opened = self._usable(session)
         if self._deaf(opened) and not opened.connection.stream:
-            return self.handle_return_value(session, StatusCode.error_timeout)
+            self._fail(session, StatusCode.error_timeout)
         opened.connection.clear()
         return self.handle_return_value(session, _SUCCESS)
 
@@ -191,10 +192,9 @@ class LabctlVisaLibrary(VisaLibraryBase):
         """Serial poll, where the line has one."""
         opened = self._usable(session)
         if opened.connection.stream:
-            status = StatusCode.error_nonsupported_operation
-            return 0, self.handle_return_value(session, status)
+            self._fail(session, StatusCode.error_nonsupported_operation)
         if self._deaf(opened):
-            return 0, self.handle_return_value(session, StatusCode.error_timeout)
+            self._fail(session, StatusCode.error_timeout)
         unit = opened.connection.unit
         with unit.lock:
             value = unit.status_byte(opened.connection)
@@ -204,8 +204,7 @@ class LabctlVisaLibrary(VisaLibraryBase):
         """Group execute trigger, which means ``*TRG`` (IEEE 488.2, 10.37)."""
         opened = self._usable(session)
         if opened.connection.stream:
-            status = StatusCode.error_nonsupported_operation
-            return self.handle_return_value(session, status)
+            self._fail(session, StatusCode.error_nonsupported_operation)
         opened.connection.receive(b"*TRG\n", True)
         return self.handle_return_value(session, _SUCCESS)
 
@@ -281,8 +280,7 @@ class LabctlVisaLibrary(VisaLibraryBase):
     def _session(self, session: AnySession) -> Session:
         opened = self._sessions.get(session)
         if opened is None:
-            self.handle_return_value(session, StatusCode.error_invalid_object)
-            raise AssertionError
+            self._fail(session, StatusCode.error_invalid_object)
         return opened
 
     def _usable(self, session: VISASession) -> Session:
@@ -293,17 +291,30 @@ class LabctlVisaLibrary(VisaLibraryBase):
     def _check_usable(self, session: VISASession, opened: Session) -> None:
         failure = opened.failure()
         if failure is not None:
-            self.handle_return_value(session, failure)
+            self._fail(session, failure)
         self._check_free(opened.connection.unit, session)
 
     def _check_free(self, unit: Unit, session: VISASession | None) -> None:
         if self._exclusive.get(unit, session) != session:
-            self.handle_return_value(session, StatusCode.error_resource_locked)
+            self._fail(session, StatusCode.error_resource_locked)
+
+    def _fail(self, session: AnySession | None, status: StatusCode) -> NoReturn:
+        """Raises VisaIOError, having noted the status as every call does."""
+        self.handle_return_value(session, status)
+        raise VisaIOError(status)
 
     @staticmethod
     def _deaf(opened: Session) -> bool:
         fault = opened.connection.unit.fault
         return fault is not None and fault.deaf
+
+
+def _canonical(resource_name: str) -> str:
+    """VISA's full form in capitals, in which equal resources have equal names."""
+    try:
+        return str(rname.ResourceName.from_string(resource_name)).upper()
+    except rname.InvalidResourceName:
+        return resource_name.strip().upper()
 
 
 def _where(info: ResourceInfo, manager: VISARMSession) -> dict[ResourceAttribute, Any]:

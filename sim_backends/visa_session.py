@@ -26,7 +26,7 @@ _SEND_END: Final = int(ResourceAttribute.send_end_enabled)
 _SUPPRESS_END: Final = int(ResourceAttribute.suppress_end_enabled)
 _END_IN: Final = int(ResourceAttribute.asrl_end_in)
 _END_OUT: Final = int(ResourceAttribute.asrl_end_out)
-_AVAILABLE: Final = int(ResourceAttribute.asrl_available_number)
+_AVAILABLE: Final = int(constants.VI_ATTR_ASRL_AVAIL_NUM)
 _BY_TERMCHAR: Final = int(constants.SerialTermination.termination_char)
 
 
@@ -116,7 +116,7 @@ class Session:
             taken = connection.take(count, self.termination)
             if taken is not None:
                 return taken[0], self._status[taken[1]]
-            if connection.answered and not self._values[_SUPPRESS_END]:
+            if connection.answered and not self._serial and not self._values[_SUPPRESS_END]:
                 return connection.rest(count), StatusCode.success
             failure = self.failure()
             if failure is not None:

@@ -39,6 +39,7 @@ class World:
         self._key: tuple[int, ...] = ()
         self._count = 0
         self._shot: Shot | None = None
+        self._triggered = False
         self._other: np.random.Generator | None = None
         self._buffers: dict[tuple[int, ...], tuple[Float, Float]] = {}
 
@@ -93,16 +94,21 @@ class World:
 
     def fire_trigger(self, unit: str) -> None:
         """Generators waiting for the line start; then digitizers waiting for it record the shot."""
-        self._shot = None
+        self._shot, self._triggered = None, True
         others = [other for name, other in self._units.items() if name != unit]
-        for kind in (GeneratorState, DigitizerState):
-            for other in others:
-                if isinstance(other.state, kind):
-                    other.on_trigger()
-        if self._shot is not None:
-            shot: Shot = self._shot
+        try:
+            for kind in (GeneratorState, DigitizerState):
+                for other in others:
+                    if isinstance(other.state, kind):
+                        other.on_trigger()
+        finally:
+            self._triggered = False
+            self._end_shot()
+
+    def _end_shot(self) -> None:
+        shot, self._shot = self._shot, None
+        if shot is not None:
             self.advance(shot.rows * shot.bins / self.circuit.bin_rate_hz)
-            self._shot = None
 
     def optical_power_w(self, unit: str) -> float:
         """Watts at the place where ``unit`` looks."""
@@ -119,7 +125,6 @@ class World:
         places = self._config.places
         at = np.floor(np.arange(samples) * (sample_interval_s * self.circuit.bin_rate_hz) + 1e-6)
         bins = at.astype(np.int64)
-        free = self._shot is None
         shot = self._shot or self._new_shot(int(bins[-1]) + 1 if samples else 1)
         self._shot = shot
         records = {}
@@ -135,7 +140,7 @@ class World:
                 records[channel] = ChannelRecord(np.zeros(samples, dtype=np.float32), 1.0)
                 continue
             records[channel] = self._detected(values, receiver)
-        if free:
+        if not self._triggered:  # every digitizer that listens to one trigger sees one shot
             self._shot = None
         return records
 
@@ -173,7 +178,7 @@ class World:
         return self._other.standard_normal(samples, dtype=np.float32)
 
     def _client_values(self, shot: Shot, bins: NDArray[np.int64]) -> Float:
-        """The collected mode of row r arrives in the first bin of the row's slot; elsewhere the receiver sees vacuum."""
+        """The collected mode of row r comes in the first bin of the row's slot; elsewhere the receiver sees vacuum."""
         row, within = np.divmod(bins, shot.bins)
         lit = (within == 0) & (row < shot.rows)
         if lit.all():
@@ -183,7 +188,7 @@ class World:
         return values
 
     def _server_values(self, shot: Shot, quadrature: int, bins: NDArray[np.int64]) -> Float:
-        flat = shot.received[quadrature].reshape(-1)
+        flat: Float = shot.received[quadrature].reshape(-1)
         if len(bins) == len(flat) and bins[-1] == len(flat) - 1:
             return flat
         lit = bins < len(flat)

@@ -1,1 +1,1 @@
-"""Composed devices: from waveform generators, attenuators, amplifiers and digitizers to transmitters and receivers of light."""
+"""Composed devices: transmitters and receivers of light made of waveform generators, attenuators and digitizers."""

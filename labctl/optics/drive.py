@@ -79,14 +79,14 @@ class Drive:
         """Raises ConfigError when the generator cannot swing the modulator from -V_pi to V_pi."""
         if reference.amplitude not in capabilities.amplitude_vpp:
             raise ConfigError(
-                f"{reference.instrument} channel {reference.channel}: an amplitude of {reference.amplitude:g} V is outside"
-                f" {capabilities.amplitude_vpp}",
+                f"{reference.instrument} channel {reference.channel}: an amplitude of {reference.amplitude:g} V"
+                f" is outside {capabilities.amplitude_vpp}",
                 "Mend 'amplitude' in bench.toml.",
             )
         if reference.amplitude < 2 * reference.v_pi * (1 - 1e-9):
             raise ConfigError(
-                f"{reference.instrument} channel {reference.channel}: an amplitude of {reference.amplitude:g} V peak to peak"
-                f" does not reach V_pi = {reference.v_pi:g} V on both sides",
+                f"{reference.instrument} channel {reference.channel}: an amplitude of {reference.amplitude:g} V"
+                f" peak to peak does not reach V_pi = {reference.v_pi:g} V on both sides",
                 "Raise 'amplitude' to 2 V_pi, or use a driver amplifier and give V_pi at the generator's output.",
             )
         return cls(reference.channel, capabilities.code_max, reference.amplitude, reference.v_pi)
@@ -97,11 +97,15 @@ class Drive:
         return self.amplitude_vpp / 2 / self.v_pi
 
     def codes(self, fraction: NDArray[np.float64]) -> Codes:
-        """Codes for voltages given as fractions of V_pi, rounded to the DAC's steps. Raises ConfigError beyond full scale."""
+        """Codes for voltages given as fractions of V_pi, rounded to the DAC's steps.
+
+        Raises ConfigError beyond full scale.
+        """
         scaled = np.rint(fraction * (self.code_max / self.fraction_of_v_pi))
-        if scaled.size and np.abs(scaled).max() > self.code_max:
+        if scaled.size and not np.abs(scaled).max() <= self.code_max:  # NaN is refused as well
             raise ConfigError(
-                f"a drive of {np.abs(fraction).max():g} V_pi is beyond the generator's full scale on channel {self.channel}",
+                f"a drive of {np.abs(fraction).max():g} V_pi is beyond the generator's full scale"
+                f" on channel {self.channel}",
                 "Raise the channel's 'amplitude' in bench.toml.",
             )
         return scaled.astype(np.int16)

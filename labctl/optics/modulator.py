@@ -54,8 +54,8 @@ def plan_launch(bench: BenchConfig, peak: float) -> LaunchLevel:
 class IQTransmitter(Modulator):
     """Complex amplitudes in, calibrated coherent states out (docs/physics.md, sections 2 and 4).
 
-    The drive is predistorted for E = (sin(π v_I/2V_π) + i sin(π v_Q/2V_π))/√2; what is launched is computed back from the
-    DAC codes and from the attenuation that the instruments read back.
+    The drive is predistorted for E = (sin(π v_I/2V_π) + i sin(π v_Q/2V_π))/√2; what is launched is computed back from
+    the DAC codes and from the attenuation that the instruments read back.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class IQTransmitter(Modulator):
 def _within(fraction: NDArray[np.float32]) -> NDArray[np.float64]:
     """Fractions of full scale as float64; rounding may exceed 1 by 1e-6, more is an error of the light level."""
     exact = fraction.astype(np.float64)
-    if exact.size and np.abs(exact).max() > 1 + 1e-6:
+    if exact.size and not np.abs(exact).max() <= 1 + 1e-6:
         raise ConfigError(
             f"an amplitude is {np.abs(exact).max():.4f} of what the modulator can give at the attenuation read back",
             "Check the attenuators: their read-back differs from what was set.",

@@ -1,7 +1,7 @@
 """The client's programmable unitary: a time-bin loop that collects one mode, and gives the rest back (section 3a).
 
-Step k mixes the arriving bin with the light held in a loop one bin long: c_k = cos θ_k c_{k-1} + sin θ_k e^{-iφ_k} a_k. With
-φ_k = arg z_k and sin θ_k = |z_k| / sqrt(Σ_{j<=k} |z_j|²) the loop ends up holding b = Σ z_k* a_k.
+Step k mixes the arriving bin with the light held in a loop one bin long: c_k = cos θ_k c_{k-1} + sin θ_k e^{-iφ_k} a_k.
+With φ_k = arg z_k and sin θ_k = |z_k| / sqrt(Σ_{j<=k} |z_j|²) the loop ends up holding b = Σ z_k* a_k.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ SEGMENT = 1
 
 def loop_settings(z: NDArray[np.complex128]) -> tuple[Double, Double]:
     """Coupler angles θ in [0, π/2] and phases φ in [-π, π] that collect the mode z, both of shape (n,)."""
-    power = np.abs(z) ** 2
-    total = np.cumsum(power)
-    ratio = np.divide(power, total, out=np.zeros_like(power), where=total > 0)
-    return np.arcsin(np.sqrt(np.minimum(ratio, 1.0))), np.angle(z)
+    before = np.concatenate([[0.0], np.cumsum(np.abs(z[:-1]) ** 2)])
+    return np.arctan2(np.abs(z), np.sqrt(before)), np.angle(z)
 
 
 class LoopUnitary:

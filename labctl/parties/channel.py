@@ -1,7 +1,7 @@
 """The classical channel: typed messages between server and client, and nothing else.
 
-No message has a field for weights, data, or outcomes: the server offers shapes, the client says that it is ready, and the
-server says whether to go on.
+No message has a field for weights, data, or outcomes: the server offers shapes, the client says that it is ready, and
+the server says whether to go on.
 """
 
 from __future__ import annotations

@@ -56,6 +56,8 @@ class Client:
         self._terms: Terms | None = None
         self._readout: Readout | None = None
         self._values: NDArray[np.float64] = np.empty(0)
+        self._next_layer = 0
+        self._due: LayerOffer | None = None
         self._mode: DataMode | None = None
 
     def accept_terms(self) -> None:
@@ -71,11 +73,17 @@ class Client:
     def begin(self, image: NDArray[np.float32]) -> None:
         """Take up the next private image, shape (inputs,)."""
         self._values = image.astype(np.float64)
+        self._next_layer = 0
 
     def make_ready(self) -> None:
         """Set the unitary to the present data, and open the ears."""
         offer = self._channel.receive(LayerOffer)
         assert self._terms is not None, "accept_terms() first"
+        if offer.layer != self._next_layer or offer.layer >= len(self._terms.layer_shapes):
+            raise ProtocolError(
+                f"the server offers layer {offer.layer} of {len(self._terms.layer_shapes)}; due is {self._next_layer}",
+                "Start the run again.",
+            )
         rows, inputs = self._terms.layer_shapes[offer.layer]
         if len(self._values) != inputs:
             raise ProtocolError(
@@ -85,12 +93,21 @@ class Client:
         self._mode = pack_data(self._values)
         self._unitary.project(self._mode.z, 1 / self._gain, rows)
         self._detector.arm(rows, len(self._mode.z))
+        self._due = offer
         self._channel.send(LayerReady(offer.image, offer.layer))
 
     def measure(self) -> None:
         """Read one number per row; with the activation it is the next layer's data (sections 1 and 5)."""
         sent = self._channel.receive(LayerSent)
-        assert self._mode is not None and self._readout is not None and self._terms is not None
+        if self._due is None or (sent.image, sent.layer) != (self._due.image, self._due.layer):
+            raise ProtocolError(
+                f"the server speaks of image {sent.image}, layer {sent.layer}; due is {self._due}",
+                "Start the run again.",
+            )
+        self._due = None
+        assert self._mode is not None, "make_ready() first"
+        assert self._readout is not None
+        assert self._terms is not None
         samples = self._detector.read()[0, :, 0]
         if len(samples) > 1 and np.ptp(samples) == 0:
             raise GateError(
@@ -100,6 +117,7 @@ class Client:
         products = normalised_products(samples, self._readout, self._mode)
         last = sent.layer == len(self._terms.layer_shapes) - 1
         self._values = products if last else next_data(products)
+        self._next_layer += 1
         self._channel.send(LayerReturned(sent.image, sent.layer))
 
     def may_continue(self) -> bool:

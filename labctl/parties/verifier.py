@@ -1,4 +1,4 @@
-"""The server's bookkeeping of the residual-noise check: estimates per layer, the sequential test, the leakage bounds."""
+"""The server's residual-noise check: estimates per layer, the sequential test, and the bounds on leakage."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from labctl.protocol.verification import LayerNull, SequentialTest, Verdict, Ver
 class Agreement:
     """What the check holds the returned light against.
 
-    ``layers``: working point of each layer; ``expected``: honest excess noise of each, SNU; ``samples``: real samples of
-    one shot of each; ``confidence``: two-sided, of all intervals.
+    ``layers``: working point of each layer; ``expected``: honest excess noise of each, SNU; ``samples``: real samples
+    of one shot of each; ``confidence``: two-sided, of all intervals.
     """
 
     receiver: Receiver
@@ -26,19 +26,21 @@ class Agreement:
     false_alarm_rate: float
     confidence: float
 
+    def plan(self) -> VerificationPlan:
+        """The looks of the sequential test. Raises ConfigError for a check that cannot be made."""
+        nulls = tuple(
+            LayerNull(samples, layer.modes, expected)
+            for samples, layer, expected in zip(self.samples, self.layers, self.expected, strict=True)
+        )
+        return VerificationPlan(nulls, self.receiver, self.images, self.false_alarm_rate)
+
 
 class Verifier:
     """Takes the sums of one layer after the other."""
 
     def __init__(self, agreement: Agreement) -> None:
         self._agreement = agreement
-        nulls = tuple(
-            LayerNull(samples, layer.modes, expected)
-            for samples, layer, expected in zip(agreement.samples, agreement.layers, agreement.expected, strict=True)
-        )
-        self._test = SequentialTest(
-            VerificationPlan(nulls, agreement.receiver, agreement.images, agreement.false_alarm_rate)
-        )
+        self._test = SequentialTest(agreement.plan())
         self._sums = [ResidualSums() for _ in agreement.layers]
         self.verdict: Verdict | None = None
 

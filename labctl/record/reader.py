@@ -69,11 +69,11 @@ def _open(path: Path) -> h5py.File:
         raise RecordError(f"{path}: no such file", "Check the path.")
     try:
         return h5py.File(path, "r")
-    except OSError:
+    except (OSError, RuntimeError):
         pass
     try:
         return h5py.File(path, "r", swmr=True)
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise RecordError(f"{path}: not a readable HDF5 file ({error})", _REMEDY) from None
 
 

@@ -160,9 +160,7 @@ def test_missing_scikit_learn_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         gzip.compress(b"0" * 2**21),
     ],
 )
-def test_damaged_digits_are_refused(
-    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damaged_digits_are_refused(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "digits.csv.gz"
     path.write_bytes(content)
     monkeypatch.setattr(datasets, "_digits_file", lambda: path)
@@ -269,9 +267,7 @@ def test_real_mnist(mnist_dir: Path) -> None:
 # --- IDX ------------------------------------------------------------------------------------------
 
 
-@given(
-    array=arrays(np.uint8, array_shapes(min_dims=1, max_dims=4, max_side=6)), packed=st.booleans()
-)
+@given(array=arrays(np.uint8, array_shapes(min_dims=1, max_dims=4, max_side=6)), packed=st.booleans())
 def test_idx_round_trip(array: npt.NDArray[np.uint8], packed: bool, scratch: Path) -> None:
     path = scratch / ("round.gz" if packed else "round")
     path.write_bytes(gzip.compress(idx_bytes(array)) if packed else idx_bytes(array))
@@ -279,9 +275,7 @@ def test_idx_round_trip(array: npt.NDArray[np.uint8], packed: bool, scratch: Pat
 
 
 @given(data=st.data(), packed=st.booleans())
-def test_every_shortened_or_lengthened_idx_is_refused(
-    data: st.DataObject, packed: bool, scratch: Path
-) -> None:
+def test_every_shortened_or_lengthened_idx_is_refused(data: st.DataObject, packed: bool, scratch: Path) -> None:
     whole = idx_bytes(data.draw(arrays(np.uint8, (3, 2, 2))))
     cut = data.draw(st.integers(0, len(whole) - 1))
     extra = data.draw(st.binary(min_size=1, max_size=20))
@@ -303,9 +297,7 @@ def test_every_cut_gzip_is_refused(cut: int, data: st.DataObject, scratch: Path)
 
 
 @given(position=st.integers(0, 10_000), bit=st.integers(0, 7))
-def test_a_flipped_bit_in_gzip_is_refused_or_harmless(
-    position: int, bit: int, scratch: Path
-) -> None:
+def test_a_flipped_bit_in_gzip_is_refused_or_harmless(position: int, bit: int, scratch: Path) -> None:
     array = np.arange(200, dtype=np.uint8)
     packed = bytearray(gzip.compress(idx_bytes(array)))
     packed[position % len(packed)] ^= 1 << bit
@@ -319,9 +311,7 @@ def test_a_flipped_bit_in_gzip_is_refused_or_harmless(
 
 
 @given(content=st.binary(max_size=64), dimensions=st.sampled_from([1, 3]), packed=st.booleans())
-def test_arbitrary_bytes_are_no_idx(
-    content: bytes, dimensions: int, packed: bool, scratch: Path
-) -> None:
+def test_arbitrary_bytes_are_no_idx(content: bytes, dimensions: int, packed: bool, scratch: Path) -> None:
     path = scratch / ("noise.gz" if packed else "noise")
     path.write_bytes(content)
     try:

@@ -32,9 +32,7 @@ def test_npz_of_bytes_and_of_fractions(tmp_path: Path) -> None:
     pixels = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
     labels = np.array([0, 2, 1, 1], np.uint8)
     (tmp_path / "a.npz").write_bytes(npz_bytes(images=pixels, labels=labels, classes=5))
-    (tmp_path / "b.npz").write_bytes(
-        npz_bytes(images=(pixels / 255.0).reshape(4, 6), labels=labels.astype(np.int32))
-    )
+    (tmp_path / "b.npz").write_bytes(npz_bytes(images=(pixels / 255.0).reshape(4, 6), labels=labels.astype(np.int32)))
     first = load_dataset("a.npz", "test", tmp_path)
     second = load_dataset(str(tmp_path / "b.npz"), "test", None)
     assert (first.name, first.image_shape, first.classes) == ("a", (2, 3), 5)
@@ -86,9 +84,7 @@ def test_missing_npz_is_refused(tmp_path: Path) -> None:
         load_dataset("absent.npz", "test", tmp_path)
 
 
-def test_npz_over_the_cap_is_refused_unread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_npz_over_the_cap_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez_compressed(tmp_path / "big.npz", images=np.zeros((3, 5000), np.uint8), labels=LABELS)
     monkeypatch.setattr(datasets, "MAX_ARRAY_BYTES", 10_000)
     with pytest.raises(DataError, match="over the cap of 10000"):

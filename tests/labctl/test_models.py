@@ -32,9 +32,7 @@ Matrix = npt.NDArray[np.float32]
 def matrices(*sizes: int, seed: int = 0) -> tuple[Matrix, ...]:
     """Random weights of a network with these layer sizes."""
     rng = np.random.default_rng(seed)
-    return tuple(
-        rng.standard_normal((after, before), dtype=np.float32) for before, after in pairwise(sizes)
-    )
+    return tuple(rng.standard_normal((after, before), dtype=np.float32) for before, after in pairwise(sizes))
 
 
 def model_bytes(tensors: dict[str, npt.NDArray[Any]] | None = None, **metadata: str) -> bytes:
@@ -171,12 +169,8 @@ def test_check_fits() -> None:
     stored=st.sampled_from(["float16", "float32"]),
     note=st.text(max_size=20),
 )
-def test_round_trip(
-    sizes: list[int], seed: int, stored: storage.StoredType, note: str, scratch: Path
-) -> None:
-    network = Network(
-        "any", matrices(*sizes, seed=seed), metadata={"note": note, "seed": str(seed)}
-    )
+def test_round_trip(sizes: list[int], seed: int, stored: storage.StoredType, note: str, scratch: Path) -> None:
+    network = Network("any", matrices(*sizes, seed=seed), metadata={"note": note, "seed": str(seed)})
     path = scratch / "any.safetensors"
     path.unlink(missing_ok=True)
     save_network(network, path, stored)
@@ -207,9 +201,7 @@ def test_layers_are_taken_by_number_not_by_spelling(tmp_path: Path) -> None:
     sizes = [2] * 12 + [3]
     weights = matrices(*sizes)
     path = tmp_path / "long.safetensors"
-    path.write_bytes(
-        model_bytes({f"layers.{layer}.weight": matrix for layer, matrix in enumerate(weights)})
-    )
+    path.write_bytes(model_bytes({f"layers.{layer}.weight": matrix for layer, matrix in enumerate(weights)}))
     for mine, theirs in zip(load_network(path).weights, weights, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
@@ -255,9 +247,7 @@ FIRST, LAST = matrices(4, 3, 2)
         ({"layers.0.weight": FIRST * 0}, "all zero"),
     ],
 )
-def test_unfit_tensors_are_refused(
-    tensors: dict[str, npt.NDArray[Any]], message: str, tmp_path: Path
-) -> None:
+def test_unfit_tensors_are_refused(tensors: dict[str, npt.NDArray[Any]], message: str, tmp_path: Path) -> None:
     assert message in refusal_of(model_bytes(tensors), tmp_path).message
 
 

@@ -1,8 +1,8 @@
-"""Settings of numbered channels, declared in one line each."""
+"""Settings that live in a part of a front end (a channel, the time base), declared in one line each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
 from sim_backends.scpi_table import Entry, Setting
@@ -25,6 +25,33 @@ class HasChannels(Protocol):
     def channel(self, number: int) -> Channel: ...
 
 
+class PartSetting(Setting[T]):
+    """Command and query of the attribute ``name`` of ``part(unit)``; the front end makes its parts anew by ``*RST``."""
+
+    def __init__(self, pattern: str, parameter: Parameter[T], part: Callable[[Any], object], name: str) -> None:
+        super().__init__(pattern, parameter, _NO_DEFAULT)
+        self._part = part
+        self._name = name
+
+    def reset(self, unit: object) -> None:
+        """Nothing is kept here."""
+
+    def entries(self) -> Iterator[Entry]:
+        """Its command and its query."""
+
+        def store(unit: object, value: Any) -> None:
+            setattr(self._part(unit), self._name, value)
+
+        def answer(unit: object, which: str) -> Reply:
+            if which:
+                return self._parameter.special(which, unit)
+            value: Reply = getattr(self._part(unit), self._name)
+            return value
+
+        yield Entry(self._pattern, (self._parameter,), store, returns=False)
+        yield Entry(self._pattern + "?", (Maybe(Text(), ""),), answer, returns=True)
+
+
 class ChannelSetting(Setting[T]):
     """Command and query of a channel's attribute ``name``; ``pattern`` holds the channel's number, as ``<n:4>``."""
 
@@ -33,7 +60,7 @@ class ChannelSetting(Setting[T]):
         self._name = name
 
     def reset(self, unit: object) -> None:
-        """The front end makes its channels anew."""
+        """Nothing is kept here: the front end makes its channels anew by ``*RST``."""
 
     def entries(self) -> Iterator[Entry]:
         """Its command and its query."""

@@ -1,0 +1,95 @@
+"""The ``labctl`` command: its parser, and the one place where errors become messages and exit statuses."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from labctl.cli import bench_commands, exits, run_commands
+from labctl.cli.report import print_json, say, say_error
+from labctl.cli.signals import Stopped, stopping_at_once
+from labctl.errors import ConfigError
+from labctl.version import __version__
+
+#: Errors of the command line itself, wherever typer keeps them.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    name="labctl",
+    help="Quantum-secure deep-learning inference on a photonic bench, real or simulated.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+bench = typer.Typer(help="Look at a bench, and make it safe.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(bench, name="bench")
+app.command()(run_commands.demo)
+app.command()(run_commands.run)
+bench.command()(bench_commands.check)
+bench.command()(bench_commands.safe)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"labctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _labctl(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
+) -> None:
+    """Options of all commands; ``--debug`` is taken out of the arguments before they get here."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Console entry point: run the command, and exit with its status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    raise SystemExit(perform([word for word in words if word != "--debug"], debug=debug))
+
+
+def perform(words: list[str], *, debug: bool) -> int:
+    """Run one command line; every error becomes a message, an object where ``--json`` asks for it, and a status."""
+    json = "--json" in words
+    try:
+        with stopping_at_once():
+            return app(words, prog_name="labctl", standalone_mode=False) or 0
+    except Stopped as stop:
+        _fail(stop, json)
+        say(str(stop))
+        return exits.SIGNALLED + stop.number
+    except UsageError as error:
+        return _misused(error, json)
+    except Exception as error:  # noqa: BLE001 - nothing is above: a traceback is for those who ask for it
+        _fail(error, json)
+        say_error(error, debug=debug)
+        return exits.status_of(error)
+
+
+def _fail(error: BaseException, json: bool) -> None:
+    if json:
+        from labctl.summary import failure
+
+        print_json(failure(error, None))
+
+
+def _misused(error: Exception, json: bool) -> int:
+    """A command line that cannot be understood; one that says nothing at all gets the help."""
+    message = str(getattr(error, "format_message", error.__str__)())
+    if message.startswith("Usage:"):
+        print(message, file=sys.stderr)
+        return exits.USAGE
+    context = getattr(error, "ctx", None)
+    told = ConfigError(message, f"Try '{context.command_path if context else 'labctl'} --help'.")
+    _fail(told, json)
+    say_error(told)
+    return exits.USAGE

@@ -1,0 +1,126 @@
+"""``labctl demo`` and ``labctl run``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from labctl.cli import exits
+from labctl.cli.report import print_json, say, say_error
+from labctl.cli.signals import stopping_in_order
+
+if TYPE_CHECKING:
+    from labctl.experiment import Experiment, Forecast
+    from labctl.session import Outcome
+
+#: Where run files go by default, in the working directory.
+RUNS = Path("runs")
+
+Images = Annotated[int | None, typer.Option(min=1, help="How many images of the test set to infer.")]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=2**63 - 1, help="All randomness of a simulated run follows from it.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was asked for on the command line; None: as the run file says."""
+
+    run: str
+    bench: str | None = None
+    data: Path | None = None
+    images: int | None = None
+    seed: int | None = None
+    out: Path = RUNS
+
+
+def demo(images: Images = None, seed: Seed = None, json: Json = False) -> int:
+    """Infer the handwritten digits that travel with labctl, on the simulated bench."""
+    return execute(Choice("digits", images=images, seed=seed), json=json)
+
+
+def run(  # noqa: PLR0913 - typer reads the options from the signature
+    run: Annotated[str, typer.Argument(metavar="RUN", help="RUN.toml, or a shipped run: digits, mnist.")],
+    bench: Annotated[str | None, typer.Option(help="BENCH.toml, or a shipped bench: ideal.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
+    images: Images = None,
+    seed: Seed = None,
+    out: Annotated[Path, typer.Option(help="Folder for the run file.")] = RUNS,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and tell what the run will take; open no instrument.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Execute a run: infer images layer by layer, check the returned light, write the run file."""
+    choice = Choice(run, bench, data, images, seed, out)
+    return forecast(choice, json=json) if dry_run else execute(choice, json=json)
+
+
+def forecast(choice: Choice, *, json: bool) -> int:
+    """Tell what a run will take."""
+    found: Forecast = _load(choice).forecast()
+    if json:
+        print_json(asdict(found))
+    else:
+        for line in found.lines():
+            print(line)
+    return exits.ACCEPTED
+
+
+def execute(choice: Choice, *, json: bool) -> int:
+    """The run itself: progress on standard error, the result on standard output. Returns the exit status."""
+    experiment = _load(choice)
+
+    from labctl.cli.progress import RunProgress
+    from labctl.clock import SystemClock
+    from labctl.engine import RunControl
+    from labctl.events import EventBus
+    from labctl.session import run_experiment
+
+    bus, control = EventBus(), RunControl()
+    with stopping_in_order(control.abort) as request, RunProgress(SystemClock()) as progress:
+        progress.attach(bus)
+        outcome = run_experiment(experiment, bus, control, choice.out.absolute())
+    report(outcome, json=json)
+    return exit_status(outcome, request.number)
+
+
+def _load(choice: Choice) -> Experiment:
+    from labctl.experiment import load_experiment
+
+    return load_experiment(choice.run, bench=choice.bench, data=choice.data, images=choice.images, seed=choice.seed)
+
+
+def report(outcome: Outcome, *, json: bool) -> None:
+    """Result, or what went wrong, or, for a run that was aborted in order, both."""
+    from labctl.cli.result import show_result
+    from labctl.summary import failure, summary
+
+    error, started, finished = outcome.error, outcome.started, outcome.finished
+    shown = started is not None and finished.status != "failed"
+    if json:
+        values = {} if error is None else failure(error, outcome.run_file)
+        if started is not None and shown:
+            values |= summary(finished, started, outcome.run_file)
+        print_json(values)
+    elif started is not None and shown:
+        show_result(started, finished, outcome.run_file)
+    if error is not None:
+        say_error(error)
+        if not shown and outcome.run_file is not None:
+            say(f"what was recorded: {outcome.run_file}")
+
+
+def exit_status(outcome: Outcome, signal_number: int | None) -> int:
+    """By the error if there is one, by the signal if that ended the run, by the verdict otherwise."""
+    from labctl.errors import RunAborted
+
+    if isinstance(outcome.error, RunAborted) and signal_number is not None:
+        return exits.SIGNALLED + signal_number
+    if outcome.error is not None:
+        return exits.status_of(outcome.error)
+    return exits.ACCEPTED if outcome.verdict == "accepted" else exits.ALARM

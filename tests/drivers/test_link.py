@@ -1,0 +1,140 @@
+"""Identity, error queue and declared settings of any SCPI instrument."""
+
+from __future__ import annotations
+
+import pytest
+
+from drivers.link import ScpiLink
+from drivers.scpi import real
+from drivers.visa import VisaLibrary
+from labctl.errors import (
+    InstrumentRefused,
+    InstrumentReply,
+    InstrumentTimeout,
+    LimitError,
+    WrongInstrument,
+)
+from labctl.values import Range
+from tests.drivers.scripted import Script, ScriptedVisa, checked
+
+RESOURCE = "TCPIP0::192.168.10.11::5025::SOCKET"
+OPENING: Script = [("*IDN?", "ACME,Box-1,007,1.0"), (":SYSTem:ERRor?", '+0,"No error"')]
+POWER = real(":POWer", "Power", unit="dBm", limits=Range(-15, 13, "dBm"))
+
+
+def link(*pairs: tuple[str, str | None]) -> tuple[ScpiLink, ScriptedVisa]:
+    visa = ScriptedVisa([*OPENING, *pairs])
+    made = ScpiLink(VisaLibrary(visa).connect("box", RESOURCE))
+    made.open("ACME", r"Box-\d")
+    return made, visa
+
+
+def test_identity() -> None:
+    box, visa = link()
+    assert str(box.identity) == "ACME Box-1 007"
+    assert box.identity.firmware == "1.0"
+    box.close()
+    visa.finished()
+
+
+@pytest.mark.parametrize("reply", ["OTHER,Box-1,1,1", "ACME,Box-12,1,1", "ACME,Box-1", "garbage"])
+def test_another_instrument_is_refused_and_let_go(reply: str) -> None:
+    visa = ScriptedVisa([("*IDN?", reply)])
+    box = ScpiLink(VisaLibrary(visa).connect("box", RESOURCE))
+    with pytest.raises(WrongInstrument, match="box"):
+        box.open("ACME", r"Box-\d")
+    assert not visa.sessions
+    with pytest.raises(InstrumentReply, match="not been opened"):
+        _ = box.identity
+
+
+def test_old_errors_are_reported_once_and_blamed_on_nobody() -> None:
+    visa = ScriptedVisa(
+        [
+            OPENING[0],
+            (":SYSTem:ERRor?", '-113,"Undefined header"'),
+            *[(":SYSTem:ERRor?", '0,"No error"')] * 3,
+        ]
+    )
+    box = ScpiLink(VisaLibrary(visa).connect("box", RESOURCE))
+    box.open("ACME", r"Box-\d")
+    assert box.problems() == ["-113 Undefined header"]
+    assert box.problems() == []
+    visa.finished()
+
+
+def test_setting_and_getting() -> None:
+    box, visa = link(*checked(":POWer 2.5"), (":POWer?", "+2.50000000E+000"))
+    box.set(POWER, 2.5)
+    assert box.get(POWER) == 2.5
+    visa.finished()
+
+
+def test_a_refusal_lists_all_errors_in_order() -> None:
+    box, visa = link(
+        *checked(":POWer 3", error='-222,"Data out of range"'),
+        (":SYSTem:ERRor?", '-200,"Execution error"'),
+        (":SYSTem:ERRor?", '0,"No error"'),
+        *checked(":POWer 2"),
+    )
+    with pytest.raises(InstrumentRefused, match="-222 Data out of range; -200 Execution error") as caught:
+        box.set(POWER, 3.0)
+    assert caught.value.command == ":POWer 3"
+    box.set(POWER, 2.0)
+    visa.finished()
+
+
+def test_a_value_outside_the_limits_is_not_sent() -> None:
+    box, visa = link()
+    for value in (13.1, float("nan"), float("inf")):
+        with pytest.raises(LimitError, match="outside -15 to 13 dBm"):
+            box.set(POWER, value)
+    visa.finished()
+
+
+@pytest.mark.parametrize("reply", ["9.91E37", "9.9E37", "", "ready", "1,2"])
+def test_what_is_no_number_is_named(reply: str) -> None:
+    box, _ = link((":POWer?", reply))
+    with pytest.raises(InstrumentReply, match=r"box.*:POWer\?"):
+        box.get(POWER)
+
+
+def test_an_error_queue_that_is_none() -> None:
+    box, _ = link((":POWer 1", None), (":SYSTem:ERRor?", "fine"))
+    with pytest.raises(InstrumentReply, match="error queue"):
+        box.set(POWER, 1.0)
+
+
+def test_an_error_queue_without_end() -> None:
+    box, _ = link(*checked(":POWer 1", error='-100,"x"'), *[(":SYSTem:ERRor?", '-100,"x"')] * 100)
+    with pytest.raises(InstrumentRefused):
+        box.set(POWER, 1.0)
+
+
+def test_limits_are_asked_for() -> None:
+    box, _ = link((":POWer? MAX", "13"))
+    assert box.ask(POWER, "MAX") == 13.0
+
+
+def test_a_query_that_is_refused_says_why() -> None:
+    visa = ScriptedVisa(
+        [*OPENING, (":POWer?", None)],
+        [
+            OPENING[0],
+            (":SYSTem:ERRor?", '-230,"Data corrupt or stale"'),
+            (":SYSTem:ERRor?", '0,"No error"'),
+        ],
+    )
+    box = ScpiLink(VisaLibrary(visa).connect("box", RESOURCE))
+    box.open("ACME", r"Box-\d")
+    with pytest.raises(InstrumentRefused, match=r"-230 Data corrupt.*:POWer\?"):
+        box.get(POWER)
+    visa.finished()
+
+
+def test_a_query_that_stays_silent_for_no_reason() -> None:
+    visa = ScriptedVisa([*OPENING, (":POWer?", None)], OPENING)
+    box = ScpiLink(VisaLibrary(visa).connect("box", RESOURCE))
+    box.open("ACME", r"Box-\d")
+    with pytest.raises(InstrumentTimeout):
+        box.get(POWER)

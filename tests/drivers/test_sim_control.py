@@ -1,0 +1,68 @@
+"""The control instrument and the clock of a simulated lab."""
+
+from __future__ import annotations
+
+import pytest
+
+from drivers.sim_control import SimClock, SimControl
+from drivers.visa import VisaLibrary
+from labctl.errors import InstrumentRefused, InstrumentReply
+from tests.drivers.scripted import Answer, ScriptedVisa, checked
+
+RESOURCE = "TCPIP0::127.0.0.1::inst0::INSTR"
+
+
+def control(*pairs: tuple[str, Answer]) -> tuple[SimControl, ScriptedVisa]:
+    visa = ScriptedVisa(list(pairs))
+    line = VisaLibrary(visa).connect("simulated lab", RESOURCE)
+    line.open()
+    return SimControl(line), visa
+
+
+def test_commands() -> None:
+    made, visa = control(
+        *checked(":RESet 7"),
+        (":KEY 1,20,3", None),
+        *checked(":CLOCk STEPped", ":TIME:ADVance 0.25", ':FAULt "laser",UNPLUG', ":FAULt:CLEar"),
+        (":TIME?", "1.500000000"),
+    )
+    made.reset(7)
+    made.set_draw_key(1, 20, 3)
+    made.set_stepped_clock(True)
+    made.advance(0.25)
+    made.inject_fault("laser", "UNPLUG")
+    made.clear_faults()
+    assert made.now() == 1.5
+    visa.finished()
+
+
+def test_a_refusal() -> None:
+    made, _ = control(*checked(':FAULt "nobody",UNPLUG', error='-222,"Data out of range"'))
+    with pytest.raises(InstrumentRefused, match="nobody"):
+        made.inject_fault("nobody", "UNPLUG")
+
+
+def test_a_time_that_is_none() -> None:
+    made, _ = control((":TIME?", "late"))
+    with pytest.raises(InstrumentReply, match="late"):
+        made.now()
+
+
+def test_waiting_winds_a_stepped_clock() -> None:
+    made, visa = control(
+        *checked(":CLOCk STEPped"),
+        (":CLOCk?", "STEP"),
+        *checked(":TIME:ADVance 2.5"),
+        (":CLOCk?", "STEP"),
+        *checked(":CLOCk REAL"),
+        (":CLOCk?", "REAL"),
+        (":TIME?", "9"),
+    )
+    clock = SimClock(made)
+    made.set_stepped_clock(True)
+    clock.wait(2.5)
+    clock.wait(0.0)
+    made.set_stepped_clock(False)
+    clock.wait(0.0)
+    assert clock.now() == 9.0
+    visa.finished()

@@ -1,0 +1,83 @@
+"""``labctl bench check`` and ``labctl bench safe``, with benches that answer as told."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from labctl.bench import BenchReport
+from labctl.cli import app
+from labctl.values import Identity, SafeState
+from tests.labctl import sample_run
+
+Capture = pytest.CaptureFixture[str]
+
+LASER = BenchReport(
+    "laser",
+    "drivers.santec_tsl570:TSL570",
+    "TCPIP0::192.168.10.11::5000::SOCKET",
+    Identity("SANTEC", "TSL-570", "1701"),
+    {"wavelength_m": 1.55012e-6, "emission": False},
+)
+LOST = BenchReport("scope", "drivers.x:Y", "TCPIP0::h::5025::SOCKET", problems=("scope: does not answer",))
+
+
+@pytest.fixture
+def bench_file(tmp_path: Path) -> str:
+    path = tmp_path / "b.toml"
+    path.write_text("")
+    return str(path)
+
+
+def perform(*words: str) -> int:
+    return app.perform(list(words), debug=False)
+
+
+def test_a_healthy_bench(bench_file: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr("labctl.bench.check_bench", lambda path: asked.append(path) or [LASER])
+    assert perform("bench", "check", bench_file) == 0
+    assert asked == [Path(bench_file)]
+    text = capsys.readouterr().out
+    assert text.startswith("laser: ok\n")
+    for part in ("SANTEC TSL-570 1701", LASER.driver, LASER.resource, "wavelength_m 1.55012e-06", "emission False"):
+        assert part in text
+
+
+def test_one_instrument_with_a_problem(bench_file: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr("labctl.bench.check_bench", lambda path: [LASER, LOST])
+    assert perform("bench", "check", bench_file) == 1
+    shown = capsys.readouterr()
+    assert "scope: PROBLEM" in shown.out
+    assert "problem    scope: does not answer" in shown.out
+    assert shown.err == "labctl: 1 of 2 instruments have problems: scope\n"
+
+
+def test_a_dark_bench(bench_file: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr("labctl.bench.safe_bench", lambda path: sample_run.light_off().readback)
+    assert perform("bench", "safe", bench_file) == 0
+    assert capsys.readouterr().out.startswith("laser: dark\n    read back  emission False\n")
+
+
+def test_a_bench_that_stays_lit(bench_file: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr("labctl.bench.safe_bench", lambda path: sample_run.light_off(dark=False).readback)
+    assert perform("bench", "safe", bench_file) == 1
+    shown = capsys.readouterr()
+    assert "laser: NOT CONFIRMED DARK" in shown.out
+    assert "error: not confirmed dark: laser" in shown.err
+
+
+def test_a_signal_does_not_keep_a_bench_lit(bench_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def safe_bench(path: Path) -> tuple[SafeState, ...]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        done.append("dark")
+        return sample_run.light_off().readback
+
+    monkeypatch.setattr("labctl.bench.safe_bench", safe_bench)
+    assert perform("bench", "safe", bench_file) == 143
+    assert done == ["dark"]

@@ -1,0 +1,163 @@
+"""The server: launches, listens, sums, and its side of the conversation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labctl.errors import GateError, ProtocolError
+from labctl.parties.channel import (
+    Endpoint,
+    LayerOffer,
+    LayerReady,
+    LayerReturned,
+    LayerSent,
+    LayerVerdict,
+    Terms,
+    in_process_channel,
+)
+from labctl.parties.server import Server
+from labctl.protocol.encoding import launched_quadratures, pack_rows
+from labctl.protocol.estimation import Receiver
+
+RNG = np.random.default_rng(3)
+WEIGHTS = [RNG.normal(size=(8, 30)).astype(np.float32), RNG.normal(size=(4, 9)).astype(np.float32)]
+
+
+class Optics:
+    """A modulator that launches a little less than asked for, and a receiver."""
+
+    def __init__(self) -> None:
+        self.log: list[Any] = []
+        self.launched: list[np.ndarray] = []
+        self.received: np.ndarray = np.empty(0)
+
+    def load(self, layers: list[np.ndarray]) -> list[np.ndarray]:
+        self.log.append("load")
+        self.launched = [(0.99 * each).astype(np.complex64) for each in layers]
+        return self.launched
+
+    def send(self, layer: int) -> None:
+        self.log.append(("send", layer))
+
+    def arm(self, rows: int, modes: int) -> None:
+        self.log.append(("arm", rows, modes))
+
+    def read(self) -> np.ndarray:
+        return self.received
+
+
+def parties(receiver: Receiver | None = None) -> tuple[Server, Endpoint, Optics]:
+    end, client = in_process_channel()
+    optics = Optics()
+    server = Server(WEIGHTS, optics, optics, receiver or Receiver(0.5), end)  # type: ignore[arg-type]
+    server.prepare(2.0, 4.0)
+    return server, client, optics
+
+
+def listening(layer: int = 0) -> tuple[Server, Endpoint, Optics]:
+    """Light sent, and said by the client to be on its way back."""
+    server, client, optics = parties()
+    client.receive(Terms)
+    server.offer(0, layer)
+    client.send(LayerReady(0, layer))
+    server.send()
+    client.send(LayerReturned(0, layer))
+    return server, client, optics
+
+
+def test_terms_are_shapes_and_working_point() -> None:
+    _, client, optics = parties()
+    assert client.receive(Terms) == Terms(((8, 30), (4, 9)), 2.0, 4.0)
+    np.testing.assert_allclose(optics.launched[1], 0.99 * pack_rows(WEIGHTS[1], 4.0), rtol=1e-6)
+
+
+def test_ears_open_before_the_light_goes() -> None:
+    server, client, optics = listening(1)
+    assert optics.log == ["load", ("arm", 4, 5), ("send", 1)]
+    assert client.receive(LayerOffer) == LayerOffer(0, 1)
+    assert client.receive(LayerSent) == LayerSent(0, 1)
+    server.judge(True)
+    assert client.receive(LayerVerdict) == LayerVerdict(0, 1, True)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_sums_are_against_what_was_launched(layer: int) -> None:
+    """s is what the modulator said it launched, not what was asked for."""
+    server, _, optics = listening(layer)
+    s = launched_quadratures(optics.launched[layer]).astype(np.float64)
+    r = np.sqrt(0.5) * s + np.random.default_rng(1).normal(size=s.shape)
+    optics.received = r.astype(np.float32)
+    sums = server.measure()
+    assert sums.n_samples == s.size
+    assert sums.ss == pytest.approx(np.sum(s * s), rel=1e-5)
+    assert sums.sr == pytest.approx(np.sum(s * r), rel=1e-5)
+    assert sums.rr == pytest.approx(np.sum(r * r), rel=1e-5)
+
+
+@pytest.mark.parametrize(("noise", "lost"), [(0.0, True), (0.6, True), (0.8, False), (1.0, False), (1.5, False)])
+def test_lost_shot_noise_is_a_gate(noise: float, lost: bool) -> None:
+    """Half of the calibrated variance is the gate: sqrt(1/2) = 0.71 of the noise."""
+    server, _, optics = listening()
+    s = launched_quadratures(optics.launched[0])
+    optics.received = (np.sqrt(0.5) * s + noise * np.random.default_rng(2).normal(size=s.shape)).astype(np.float32)
+    if not lost:
+        server.measure()
+        return
+    with pytest.raises(GateError, match="local oscillator is lost") as caught:
+        server.measure()
+    assert "laser" in caught.value.remedy
+
+
+def test_a_sample_that_is_no_number() -> None:
+    server, _, optics = listening()
+    optics.received = np.full((2, 8, 15), np.nan, dtype=np.float32)
+    with pytest.raises(GateError, match="not finite"):
+        server.measure()
+
+
+def test_messages_out_of_order() -> None:
+    server, client, _ = parties()
+    with pytest.raises(ProtocolError, match="no message where a LayerReady"):
+        server.send()
+    with pytest.raises(ProtocolError, match="no shot to judge"):
+        server.judge(True)
+    server.offer(0, 0)
+    client.send(LayerReturned(0, 0))
+    with pytest.raises(ProtocolError, match="a LayerReturned came where a LayerReady was due"):
+        server.send()
+    with pytest.raises(ProtocolError, match="no message where a LayerReturned"):
+        server.measure()
+
+
+@pytest.mark.parametrize("wrong", [(0, 1), (1, 0)])
+def test_the_client_must_speak_of_the_shot_that_is_due(wrong: tuple[int, int]) -> None:
+    server, client, optics = parties()
+    server.offer(0, 0)
+    client.send(LayerReady(*wrong))
+    with pytest.raises(ProtocolError, match=f"image {wrong[0]}, layer {wrong[1]}"):
+        server.send()
+    assert optics.log == ["load"], "no light for a client that asks for another row"
+    server, client, _ = parties()
+    server.offer(0, 0)
+    client.send(LayerReady(0, 0))
+    server.send()
+    client.send(LayerReturned(*wrong))
+    with pytest.raises(ProtocolError):
+        server.measure()
+
+
+def test_light_is_sent_once_for_an_offer() -> None:
+    server, client, optics = listening()
+    s = launched_quadratures(optics.launched[0])
+    optics.received = (np.sqrt(0.5) * s + np.random.default_rng(2).normal(size=s.shape)).astype(np.float32)
+    server.measure()
+    server.judge(True)
+    with pytest.raises(ProtocolError, match="no shot to judge"):
+        server.judge(True)
+    client.send(LayerReady(0, 0))
+    with pytest.raises(ProtocolError):
+        server.send()
+    assert optics.log.count(("send", 0)) == 1

@@ -1,0 +1,228 @@
+"""One run from start to end on stand-ins: outcome, status, run file, and what is raised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labctl.config import RunConfig
+from labctl.engine import RunControl
+from labctl.errors import (
+    ConfigError,
+    InstrumentLost,
+    InterlockError,
+    RecordError,
+    RunAborted,
+    UnsafeState,
+)
+from labctl.events import EventBus, ImageFinished, LightOff, RunFinished, RunStarted
+from labctl.experiment import prepare_experiment
+from labctl.record import open_run
+from labctl.session import Outcome, run, run_experiment
+from tests.fakes import FakeLaser, FakeLibrary, fake_bench, use_fakes
+from tests.labctl.test_engine import GREEDY, when
+
+
+@pytest.fixture(autouse=True)
+def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_fakes(monkeypatch)
+
+
+def execute(
+    folder: Path,
+    bus: EventBus | None = None,
+    control: RunControl | None = None,
+    *,
+    out: Path | None = None,
+    changes: dict[str, str] | None = None,
+    **keys: Any,
+) -> Outcome:
+    tables = {"name": "r", "dataset": "digits", "model": "digits", "gain": 2.0, "mean_photons": 4.0, **keys}
+    experiment = prepare_experiment(RunConfig(bench=str(fake_bench(folder, changes)), **tables))
+    return run_experiment(experiment, bus or EventBus(), control or RunControl(), out)
+
+
+def units() -> dict[str, Any]:
+    return FakeLibrary.latest.units
+
+
+def test_accepted(tmp_path: Path) -> None:
+    bus = EventBus()
+    last: list[RunFinished] = []
+    bus.subscribe(RunFinished, last.append)
+    outcome = execute(tmp_path, bus, out=tmp_path / "runs", images=4, seed=3)
+    assert last == [outcome.finished], "the last event, once"
+    assert (outcome.finished.status, outcome.verdict, outcome.error) == ("complete", "accepted", None)
+    assert outcome.finished.cause == ""
+    assert outcome.finished.images == 4
+    assert outcome.started is not None
+    assert outcome.accuracy == outcome.finished.accuracy.value
+    assert outcome.finished.pooled.samples == 4 * 4736
+    assert len(outcome.finished.layers) == 2
+    assert outcome.run_file is not None
+    assert outcome.run_file.parent == tmp_path / "runs"
+    recorded = open_run(outcome.run_file)
+    assert recorded.finished == outcome.finished
+    assert recorded.started.seed == 3
+    assert FakeLibrary.latest.closed
+
+
+def test_no_run_file_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert execute(tmp_path, images=1).run_file is None
+    assert not list(tmp_path.glob("**/*.h5"))
+
+
+def test_run_by_file_with_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    bench = fake_bench(tmp_path).name
+    path.write_text(
+        f'dataset = "digits"\nmodel = "digits"\nbench = "{bench}"\ngain = 2.0\nmean_photons = 4.0\nimages = 9\n'
+    )
+    outcome = run(path, images=2, seed=8, out_dir=tmp_path / "out")
+    assert outcome.finished.images == 2
+    assert outcome.run_file is not None
+    assert outcome.run_file.name.endswith("-job-8.h5")
+
+
+def test_alarm_is_an_outcome(tmp_path: Path) -> None:
+    outcome = execute(tmp_path, out=tmp_path / "runs", **GREEDY)
+    assert (outcome.finished.status, outcome.verdict, outcome.error) == ("complete", "alarm", None)
+    assert outcome.finished.images < 60
+    assert outcome.run_file is not None
+    recorded = open_run(outcome.run_file)
+    assert recorded.finished.verdict == "alarm"
+    outcome = execute(tmp_path, on_alarm="continue", **GREEDY)
+    assert (outcome.finished.status, outcome.verdict, outcome.finished.images) == ("complete", "alarm", 60)
+
+
+def test_aborted_by_the_user(tmp_path: Path) -> None:
+    bus, control = EventBus(), RunControl()
+    bus.subscribe(ImageFinished, when(ImageFinished, lambda: control.abort("Ctrl-C")))
+    outcome = execute(tmp_path, bus, control, out=tmp_path / "runs", images=5)
+    assert (outcome.finished.status, outcome.verdict) == ("aborted", "aborted")
+    assert outcome.finished.cause == "aborted: Ctrl-C"
+    assert isinstance(outcome.error, RunAborted)
+    assert outcome.finished.images == 1
+    assert outcome.finished.pooled is not None
+    assert outcome.run_file is not None
+    assert open_run(outcome.run_file).finished == outcome.finished
+
+
+def test_aborted_by_an_interlock(tmp_path: Path) -> None:
+    bus = EventBus()
+    bus.subscribe(ImageFinished, when(ImageFinished, lambda: units()["laser"].set_emission(False)))
+    outcome = execute(tmp_path, bus, images=5)
+    assert (outcome.finished.status, outcome.verdict, outcome.finished.images) == ("aborted", "aborted", 1)
+    assert isinstance(outcome.error, InterlockError)
+    assert outcome.finished.cause == "laser: emission is off while the run needs it"
+
+
+def test_failed_instrument(tmp_path: Path) -> None:
+    bus = EventBus()
+    lost = InstrumentLost("server_scope", "does not answer", "Look at the cable.")
+
+    def unplug() -> None:
+        for method in ("arm", "safe_state"):
+            FakeLibrary.latest.plans["server_scope", method] = lost
+
+    bus.subscribe(ImageFinished, when(ImageFinished, unplug))
+    outcome = execute(tmp_path, bus, out=tmp_path / "runs", images=5)
+    assert (outcome.finished.status, outcome.verdict, outcome.finished.images) == ("failed", None, 1)
+    assert outcome.error is lost
+    assert lost.remedy == "Look at the cable.", "an oscilloscope emits nothing, so nobody has to look at the bench"
+    assert outcome.run_file is not None
+    assert open_run(outcome.run_file).finished.cause == "server_scope: does not answer"
+
+
+def test_a_lost_emitter_is_named_as_not_dark(tmp_path: Path) -> None:
+    bus = EventBus()
+    lost = InstrumentLost("laser", "does not answer", "Look at the cable.")
+
+    def unplug() -> None:
+        FakeLibrary.latest.plans["laser", "safe_state"] = lost
+        raise lost
+
+    bus.subscribe(ImageFinished, when(ImageFinished, unplug))
+    outcome = execute(tmp_path, bus, images=5)
+    assert outcome.error is lost
+    assert "No confirmation that the light is off came from laser" in lost.remedy
+
+
+def test_light_that_stays_on_is_an_error_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeLaser, "go_dark", lambda self: None)
+    outcome = execute(tmp_path, out=tmp_path / "runs", images=1)
+    assert isinstance(outcome.error, UnsafeState)
+    assert outcome.error.message.startswith("laser: ")
+    assert outcome.error.remedy
+    assert (outcome.finished.status, outcome.verdict) == ("failed", None)
+    assert outcome.finished.images == 1
+    assert outcome.run_file is not None
+    recorded = open_run(outcome.run_file)
+    assert recorded.light_off is not None
+    assert not recorded.light_off.dark
+
+
+def test_run_raises_what_went_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeLaser, "go_dark", lambda self: None)
+    bench = str(fake_bench(tmp_path))
+    with pytest.raises(UnsafeState):
+        run("digits", bench=bench, images=1, out_dir=None)
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
+def test_what_nobody_foresaw_is_raised_after_the_dark(tmp_path: Path, fault: type[BaseException]) -> None:
+    bus = EventBus()
+    said: list[Any] = []
+    bus.subscribe(LightOff, said.append)
+    bus.subscribe(RunFinished, said.append)
+
+    def fail() -> None:
+        raise fault("unforeseen")
+
+    bus.subscribe(ImageFinished, when(ImageFinished, fail))
+    with pytest.raises(fault):
+        execute(tmp_path, bus, out=tmp_path / "runs", images=3)
+    off, finished = said
+    assert off.dark
+    assert finished.images == 1
+    assert fault.__name__ in finished.cause
+    (path,) = (tmp_path / "runs").glob("*.h5")
+    recorded = open_run(path)
+    assert recorded.finished == finished
+    aborted = fault is KeyboardInterrupt
+    assert (finished.status, finished.verdict) == (("aborted", "aborted") if aborted else ("failed", None))
+    assert FakeLibrary.latest.closed
+
+
+def test_a_bench_that_does_not_open(tmp_path: Path) -> None:
+    changes = {"tests.fakes:FakeLaser": "tests.labctl.test_bench:LostLaser"}
+    bus, said = EventBus(), []
+    bus.subscribe(RunStarted, said.append)
+    bus.subscribe(RunFinished, said.append)
+    outcome = execute(tmp_path, bus, out=tmp_path / "runs", changes=changes, images=1)
+    assert isinstance(outcome.error, InstrumentLost)
+    assert (outcome.finished.status, outcome.verdict, outcome.run_file) == ("failed", None, None)
+    assert outcome.accuracy is None
+    assert outcome.started is None
+    assert said == [outcome.finished]
+
+
+def test_a_part_played_by_the_wrong_kind(tmp_path: Path) -> None:
+    wrong = 'digitizer = "client_scope"'
+    outcome = execute(tmp_path, changes={wrong: 'digitizer = "laser"'}, images=1)
+    assert isinstance(outcome.error, ConfigError)
+    assert "'laser' is a FakeLaser" in outcome.error.message
+    assert not [entry for entry in FakeLibrary.latest.log if entry[1] not in ("open", "close")], "nothing was sent"
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    bus, dark = EventBus(), []
+    bus.subscribe(LightOff, dark.append)
+    outcome = execute(tmp_path, bus, out=tmp_path / "runs", images=1)
+    assert isinstance(outcome.error, RecordError)
+    assert outcome.run_file is None
+    assert dark[0].dark

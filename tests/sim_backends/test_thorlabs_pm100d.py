@@ -1,0 +1,119 @@
+"""The simulated PM100D over its wire."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim_backends.unit import open_unit
+from tests.sim_backends.rig import Client, QuietWorld
+
+
+@pytest.fixture
+def world() -> QuietWorld:
+    quiet = QuietWorld()
+    quiet.power_w["meter"] = 1.02345678e-3
+    return quiet
+
+
+@pytest.fixture
+def client(world: QuietWorld) -> Client:
+    return Client(open_unit("thorlabs_pm100d", "meter", world, {}))
+
+
+def test_identity_and_sensor(client: Client) -> None:
+    assert client.ask("*IDN?") == "THORLABS,PM100D,P0012345,2.4.0"
+    fields = client.ask("SYST:SENS:IDN?").split(",")
+    assert fields[0] == '"S144C"'
+    assert int(fields[5]) & 33 == 33  # measures power, wavelength settable
+    assert client.ask(":SYSTem:ERRor?") == '+0,"No error"'
+
+
+@pytest.mark.parametrize("header", ["MEAS:POW?", "MEASure?", "READ?", ":MEAS:SCAL:POW?"])
+def test_power_as_the_world_has_it(client: Client, header: str) -> None:
+    assert client.ask(header) == "1.02345678E-03"
+
+
+def test_a_measurement_is_fetched_after_it_was_started(world: QuietWorld, client: Client) -> None:
+    assert float(client.ask("FETC?")) == 9.91e37
+    client.write("INIT")
+    world.power_w["meter"] = 0.0
+    assert client.ask("FETC?") == "1.02345678E-03"
+    assert client.ask("READ?;FETC?") == "0.00000000E+00;0.00000000E+00"
+
+
+def test_wavelength_in_nanometres(client: Client) -> None:
+    client.write("SENSE:CORR:WAV 1310")
+    assert float(client.ask("SENS:CORR:WAV?")) == pytest.approx(1310.0)
+    assert [float(client.ask(f"SENS:CORR:WAV? {end}")) for end in ("MIN", "MAX", "DEF")] == pytest.approx(
+        [800.0, 1700.0, 1550.0]
+    )
+    client.write("SENS:CORR:WAV 700")
+    assert client.errors() == [-222]
+
+
+def test_loss_before_the_sensor_is_added(client: Client) -> None:
+    client.write("SENS:CORR:LOSS:INP:MAGN 10")
+    assert client.ask("SENS:CORR?") == "1.00000000E+01"
+    assert float(client.ask("MEAS:POW?")) == pytest.approx(1.02345678e-2)
+
+
+def test_power_in_dbm_and_the_dark(world: QuietWorld, client: Client) -> None:
+    client.write("SENS:POW:UNIT DBM")
+    assert client.ask("SENS:POW:UNIT?") == "DBM"
+    world.power_w["meter"] = 1e-2
+    assert float(client.ask("MEAS:POW?")) == pytest.approx(10.0)
+    world.power_w["meter"] = 0.0
+    assert client.ask("MEAS:POW?") == "-9.90000000E+37"
+
+
+def test_ranges(client: Client) -> None:
+    assert client.ask("SENS:POW:RANG:AUTO?") == "1"
+    assert float(client.ask("SENS:POW:RANG?")) == pytest.approx(5e-3)
+    client.write("SENS:POW:DC:RANG:UPP 6e-4")
+    assert client.ask("SENS:POW:RANG:AUTO?") == "0"
+    assert float(client.ask("SENS:POW:RANG?")) == pytest.approx(5e-3)
+    assert float(client.ask("MEAS:POW?")) < 1
+    client.write("SENS:POW:RANG 4e-4")
+    assert float(client.ask("SENS:POW:RANG:UPP?")) == pytest.approx(5e-4)
+    assert float(client.ask("MEAS:POW?")) == 9.9e37  # over range
+    client.write("SENS:POW:RANG:AUTO 1")
+    assert float(client.ask("MEAS:POW?")) < 1
+    assert float(client.ask("SENS:POW:RANG? MAX")) == pytest.approx(0.5)
+
+
+def test_zero_takes_the_present_light_for_dark(world: QuietWorld, client: Client) -> None:
+    world.power_w["meter"] = 2e-9
+    client.write("SENS:CORR:COLL:ZERO:INIT")
+    assert client.ask("SENS:CORR:COLL:ZERO:STAT?") == "0"
+    assert float(client.ask("SENS:CORR:COLL:ZERO:MAGN?")) == 2e-9
+    world.power_w["meter"] = 5e-9
+    assert float(client.ask("MEAS:POW?")) == pytest.approx(3e-9)
+
+
+def test_relative_measurement(client: Client) -> None:
+    client.write("SENS:POW:REF 1 MW;REF:STAT 1")
+    assert float(client.ask("MEAS:POW?")) == pytest.approx(2.345678e-5)
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("SENS:AVER", "300"),
+        ("SENS:AVER:COUN", "10"),
+        ("INP:FILT", "1"),
+        ("INP:PDI:FILT:LPAS:STAT", "1"),
+        ("SYST:LFR", "60"),
+    ],
+)
+def test_settings_are_kept_and_reset(client: Client, header: str, value: str) -> None:
+    before = client.ask(header + "?")
+    client.write(f"{header} {value}")
+    assert client.ask(header + "?") == value
+    client.write("*RST")
+    assert client.ask(header + "?") == before != value
+
+
+def test_what_has_nothing_to_do_is_accepted(client: Client) -> None:
+    client.write("CONF:POW;:ABOR;:SYST:BEEP;:SENS:CORR:COLL:ZERO:ABOR;:SENS:CORR:BEAM 9;:DISP:BRIG 0.5")
+    assert client.ask("CONF?") == "POW"
+    assert client.errors() == []
