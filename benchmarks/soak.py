@@ -114,9 +114,7 @@ PARTS = {"headline": headline, "alarm": alarm, "false-alarms": false_alarms}
 
 def main() -> int:
     """Run the parts asked for; exit status 1 when one did not pass."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     parser.add_argument("--data")
     parser.add_argument("--processes", type=int, default=2)

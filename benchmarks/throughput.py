@@ -2,8 +2,8 @@
 
     python benchmarks/throughput.py [--images 100] [--repeats 5] [--data DIR] [--out FOLDER]
 
-Kernel: per image and layer, every returned quadrature, the correlated measured sample and the row powers (explicit modes, no
-guard bins, no instruments). Full path: the shipped ``mnist`` run with everything on: sequencer, drivers, VISA library,
+Kernel: per image and layer, every returned quadrature of every bin that the bench's rows have, the correlated measured
+sample and the row powers (explicit modes, no instruments, no estimates, no files). Full path: the shipped ``mnist`` run with everything on: sequencer, drivers, VISA library,
 simulated instruments and twin, estimates, sequential test, events, run file. One BLAS thread. Prints one JSON object; the
 figure to quote is the ratio.
 """
@@ -30,10 +30,14 @@ from labctl import __version__
 from labctl.engine import RunControl
 from labctl.events import EventBus, StateChanged
 from labctl.experiment import Experiment, load_experiment
-from labctl.protocol.encoding import pack_data, pack_rows
+from labctl.optics.drive import Timing
+from labctl.protocol.encoding import modes_per_row, pack_data, pack_rows
 from labctl.protocol.inference import next_data
 from labctl.session import run_experiment
-from sim_backends.physics import amplify_and_tap, basis_of, plane_of, project, received_plane
+from sim_backends.physics import amplify_and_tap, basis_of, plane_of, project, received_plane, vacuum_plane
+
+#: Of the 14-bit generators of the shipped benches: rows are padded to a legal segment length.
+GRANULARITY, MIN_LENGTH = 48, 240
 
 
 class Kernel:
@@ -42,11 +46,14 @@ class Kernel:
     def __init__(self, experiment: Experiment) -> None:
         run = experiment.run
         self._gain = run.gain
+        timing = Timing(experiment.bench.sample_rate, GRANULARITY, MIN_LENGTH)
+        self._layouts = [timing.layout(modes_per_row(w.shape[1])) for w in experiment.network.weights]
         self._launched = [
-            plane_of(pack_rows(w, run.mean_photons).astype(complex), len(w)) for w in experiment.network.weights
+            plane_of(_padded(pack_rows(w, run.mean_photons), layout.guards), len(w))
+            for w, layout in zip(experiment.network.weights, self._layouts, strict=True)
         ]
         self._means = [plane * np.float32(np.sqrt(0.5)) for plane in self._launched]
-        self._buffers = [(np.empty_like(plane), np.empty_like(plane)) for plane in self._launched]
+        self._buffers = [np.empty_like(plane) for plane in self._launched]
         self._scale = 1 / np.sqrt((run.gain - 1) * 2 * run.mean_photons)
         self._generator = np.random.Generator(np.random.SFC64(run.seed))
         self.power = 0.0
@@ -54,17 +61,26 @@ class Kernel:
     def infer(self, image: np.ndarray) -> np.ndarray:
         """Class scores of one image; the returned light's power is added up row by row."""
         values = image.astype(float)
-        for launched, mean, buffers in zip(self._launched, self._means, self._buffers, strict=True):
-            basis = basis_of(pack_data(values).z)
+        for layout, launched, mean, buffer in zip(
+            self._layouts, self._launched, self._means, self._buffers, strict=True
+        ):
+            basis = basis_of(_padded(pack_data(values).z, layout.guards))
             rows = launched.shape[1]
             noise = amplify_and_tap(self._generator, rows, self._gain, 1.0, 1 / self._gain)
             measured = np.sqrt(self._gain - 1) * project(launched, basis)[:, 0] + noise.measured[:, 0]
             vacuum = self._generator.standard_normal((rows, 2))
             in_mode = np.sqrt(0.5) * (noise.returned + vacuum)
-            plane = received_plane(self._generator, mean, basis, in_mode, 1.0, buffers)
+            vacuum_plane((self._generator, self._generator), buffer)
+            plane = received_plane(buffer, mean, basis, in_mode, 1.0)
             self.power += float(np.einsum("qmb,qmb->qm", plane, plane).sum(dtype=np.float64))
             values = next_data(measured * self._scale)
         return values
+
+
+def _padded(amplitudes: np.ndarray, guards: int) -> np.ndarray:
+    """With vacuum guard bins before the data of each row."""
+    widths = [(0, 0)] * (amplitudes.ndim - 1) + [(guards, 0)]
+    return np.pad(amplitudes.astype(complex), widths)
 
 
 def kernel_rate(kernel: Kernel, experiment: Experiment) -> float:

@@ -67,10 +67,15 @@ TRIGGER_TIMEOUT_S: Final = 10.0
 class _Request:
     """What :meth:`InfiniiVision.configure` was asked for."""
 
-    channels: tuple[int, ...]
+    inputs: tuple[tuple[int, float], ...]  # channel, full scale in volts
     interval_s: float
     samples: int
     generation: int
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels that are recorded."""
+        return tuple(channel for channel, _ in self.inputs)
 
 
 class InfiniiVision(Digitizer):
@@ -100,8 +105,9 @@ class InfiniiVision(Digitizer):
         self._trigger_level_v = trigger_level_v
         self._impedance = impedance
         self._request: _Request | None = None
-        self._preambles: dict[int, Trace] = {}
+        self._preambles: dict[tuple[int, _Request], Trace] = {}
         self._recorded = False
+        self._pending: list[str] = []
 
     # ---- life ---------------------------------------------------------------------------------
 
@@ -126,9 +132,26 @@ class InfiniiVision(Digitizer):
         LimitError first.
         """
         self._check_request(full_scale_v, sample_interval_s, samples)
-        self._request = None
-        span_s = samples * sample_interval_s
+        new = _Request(tuple(full_scale_v.items()), sample_interval_s, samples, self._link.connection.generation)
+        old, self._request = self._request, None
+        if old is None or (old.inputs, old.generation) != (new.inputs, new.generation):
+            self._preambles = {}
+            self._link.command(";".join([*self._setup_text(full_scale_v), *self._record_text(new)]))
+        elif new != old:
+            self._pending = self._record_text(new)  # goes out with the next arm, in one message
+        self._recorded = False
+        self._request = new
+
+    def _record_text(self, request: _Request) -> list[str]:
+        """Length and start of the record."""
+        span_s = request.samples * request.interval_s
+        texts = [self._link.text(TIME_RANGE, span_s), self._link.text(TIME_POSITION, span_s / DIVISIONS)]
+        return [*texts, f":WAVeform:POINts {request.samples}"]
+
+    def _setup_text(self, full_scale_v: Mapping[int, float]) -> list[str]:
+        """What does not depend on the length of the record."""
         link = self._link
+        self._pending = []
         commands = [":STOP", ":ACQuire:MODE RTIMe", link.text(ACQUIRE_TYPE, "HRESolution")]
         for n in range(1, self.capabilities.channels + 1):
             commands.append(link.text(DISPLAY, n in full_scale_v, n))
@@ -140,17 +163,10 @@ class InfiniiVision(Digitizer):
                 link.text(OFFSET, 0.0, n),
             ]
         commands += [":TIMebase:MODE MAIN", ":TIMebase:REFerence LEFT"]
-        commands += [link.text(TIME_RANGE, span_s), link.text(TIME_POSITION, span_s / DIVISIONS)]
         commands += [":TRIGger:MODE EDGE", ":TRIGger:EDGE:SOURce EXTernal"]
         commands += [link.text(TRIGGER_LEVEL, self._trigger_level_v), ":TRIGger:EDGE:SLOPe POSitive"]
-        commands.append(":TRIGger:SWEep NORMal")
-        commands += [":WAVeform:FORMat WORD", ":WAVeform:BYTeorder LSBFirst"]
-        commands += [":WAVeform:UNSigned 0", ":WAVeform:POINts:MODE RAW"]
-        commands.append(f":WAVeform:POINts {samples}")
-        link.command(";".join(commands))
-        link.query(":TER?;:AER?")  # both are cleared by being read
-        self._preambles, self._recorded = {}, False
-        self._request = _Request(tuple(full_scale_v), sample_interval_s, samples, link.connection.generation)
+        commands += [":TRIGger:SWEep NORMal", ":WAVeform:FORMat WORD", ":WAVeform:BYTeorder LSBFirst"]
+        return [*commands, ":WAVeform:UNSigned 0", ":WAVeform:POINts:MODE RAW"]
 
     def _check_request(self, full_scale_v: Mapping[int, float], sample_interval_s: float, samples: int) -> None:
         limits = self.capabilities
@@ -176,13 +192,15 @@ class InfiniiVision(Digitizer):
         """Single acquisition; returns when the oscilloscope says that its trigger is armed."""
         self._configured()
         self._recorded = False
-        reply = self._link.query(":SINGle;:AER?")
-        end = self._clock.now() + TRIGGER_TIMEOUT_S if self._number(reply) == 0 else 0.0
-        while self._number(reply) == 0:
+        # Both event registers are cleared by being read; only the last answer of the three is news.
+        armed, self._pending = [*self._pending, ":TER?;:AER?;:SINGle;:AER?"], []
+        ready = self._numbers(self._link.obey_and_ask(";".join(armed)), 3)[2]
+        end = self._clock.now() + TRIGGER_TIMEOUT_S if ready == 0 else 0.0
+        while ready == 0:
             if self._clock.now() >= end:
                 raise InstrumentTimeout(self.name, "does not become ready for its trigger", command=":AER?")
             self._clock.wait(FIRST_POLL_S)
-            reply = self._link.query(":AER?")
+            ready = self._number(self._link.query(":AER?"))
 
     def wait(self) -> None:
         self._configured()
@@ -212,9 +230,9 @@ class InfiniiVision(Digitizer):
             raise InstrumentError(self.name, "has recorded nothing yet", "Arm it and wait for the trigger first.")
         if channel not in request.channels:
             raise LimitError(self.name, f"channel {channel} records nothing", f"Use one of {request.channels}.")
-        form = self._preambles.get(channel)
+        form = self._preambles.get((channel, request))
         if form is None:
-            form = self._preambles[channel] = self._preamble(channel, request)
+            form = self._preambles[channel, request] = self._preamble(channel, request)
         command = f":WAVeform:SOURce CHANnel{channel};:WAVeform:DATA?"
         codes = self._link.query_array(command, WORDS)
         if len(codes) < request.samples:

@@ -191,6 +191,12 @@ class M8190A(WaveformGenerator):
         self._require_configured()
         self._link.command(f":TRIGger:BEGin{self._channels[0]}")
 
+    def play(self, segment: int, loops: int) -> None:
+        """:meth:`arm` and :meth:`trigger` in one message."""
+        parts = [*self._stop_text(), *self._arm_text(segment, loops, False)]
+        self._link.command(*parts, f":TRIGger:BEGin{self._channels[0]}")
+        self._note_armed(segment, loops, False)
+
     def stop(self) -> None:
         self._link.command(";".join(f":ABORt{n}" for n in CHANNELS))
         self._initiated = False

@@ -119,8 +119,24 @@ class ScpiLink:
         """
         reply = self.connection.write_then_query(parts, self._error_query, timeout_s)
         if not reply.startswith(("0,", "+0,")):
-            text = " ".join(part for part in parts if isinstance(part, str))
-            raise self._refusal(self._drain(reply), text[:120])
+            raise self._refused(reply, " ".join(part for part in parts if isinstance(part, str)))
+
+    def _refused(self, reply: str, command: str) -> InstrumentRefused:
+        """``reply``: the first entry of the error queue, which is read to its end."""
+        entries = self._drain(reply)
+        return InstrumentRefused(
+            self.name, "refused: " + "; ".join(map(str, entries)), _READ_MANUAL, command=command[:120]
+        )
+
+    def obey_and_ask(self, text: str) -> str:
+        """Send commands and queries in one message that also reads the error queue; the queries' replies, ";" between.
+
+        Raises InstrumentRefused listing every entry, oldest first.
+        """
+        reply, _, entry = self.query(f"{text};{self._error_query}").rpartition(";")
+        if not entry.startswith(("0,", "+0,")):
+            raise self._refused(entry, text)
+        return reply
 
     def query(self, text: str, timeout_s: float | None = None) -> str:
         """The answer to a query. Raises InstrumentRefused when an error came instead."""

@@ -23,6 +23,7 @@ from labctl.values import (
     DigitizerCapabilities,
     GeneratorCapabilities,
     Identity,
+    Quadrature,
     Range,
     SafeState,
     Snapshot,
@@ -122,14 +123,17 @@ class WaveformGenerator(Instrument):
         """
 
     @abstractmethod
-    def load_and_arm(
-        self, segment: int, codes: Mapping[int, NDArray[np.int16]], loops: int, *, external: bool
-    ) -> None:
+    def load_and_arm(self, segment: int, codes: Mapping[int, NDArray[np.int16]], loops: int, *, external: bool) -> None:
         """:meth:`load`, then :meth:`arm`, at the cost of one."""
 
     @abstractmethod
     def trigger(self) -> None:
         """Start what was armed, by command; the marker output fires at its first sample."""
+
+    def play(self, segment: int, loops: int) -> None:
+        """:meth:`arm` for a start by command, then :meth:`trigger`; a driver may do both in one message."""
+        self.arm(segment, loops, external=False)
+        self.trigger()
 
     @abstractmethod
     def stop(self) -> None: ...
@@ -272,8 +276,10 @@ class HomodyneDetector(ABC):
         """Wait for the next shot of ``rows`` rows of ``modes`` modes."""
 
     @abstractmethod
-    def read(self) -> NDArray[np.float32]:
-        """Shape (quadratures, rows, modes), in sqrt(SNU) of the receiver's own shot noise.
+    def read(self) -> Sequence[Quadrature]:
+        """Each quadrature's samples of the last shot, X first, modes as they arrive.
+
+        Light that came back through a client's loop arrives in reversed bin order.
 
         Raises GateError when the trace is clipped or has no shot noise, instead of returning numbers.
         """

@@ -34,10 +34,9 @@ class Watch:
         """Raises InterlockError naming the instrument whose condition does not hold."""
         if not self.laser.emission():
             raise InterlockError(f"{self.laser.name}: emission is off while the run needs it", REMEDY)
-        if self.amplifier.interlock_open():
-            raise InterlockError(f"{self.amplifier.name}: the interlock is open", REMEDY)
         if not self.amplifier.emission():
-            raise InterlockError(f"{self.amplifier.name}: the pump is off while the run needs it", REMEDY)
+            why = "the interlock is open" if self.amplifier.interlock_open() else "the pump is off"
+            raise InterlockError(f"{self.amplifier.name}: {why} while the run needs it", REMEDY)
         for attenuator, channel in self.attenuators:
             if not attenuator.shutter(channel):
                 raise InterlockError(

@@ -103,6 +103,32 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class Quadrature:
+    """A receiver's record of one quadrature.
+
+    ``samples``: shape (rows, modes), int16 in the digitizer's own codes where code 0 is 0, float32 otherwise; times
+    ``unit_snu`` they are in sqrt(SNU) of the receiver's own shot noise.
+    """
+
+    samples: NDArray[np.int16] | NDArray[np.float32]
+    unit_snu: float
+
+    @classmethod
+    def of(cls, trace: Trace, bins: int, modes: int, volts_per_snu: float) -> Quadrature:
+        """The first ``modes`` of every ``bins`` samples, a row each."""
+        codes = trace.codes.reshape(-1, bins)[:, :modes]
+        unit = trace.y_increment_v / volts_per_snu
+        offset = (trace.y_origin_v - trace.y_reference * trace.y_increment_v) / volts_per_snu
+        if offset == 0:
+            return cls(codes, unit)
+        return cls(codes * np.float32(unit) + np.float32(offset), 1.0)
+
+    def values(self) -> NDArray[np.float32]:
+        """Shape (rows, modes), sqrt(SNU)."""
+        return np.multiply(self.samples, np.float32(self.unit_snu), dtype=np.float32)
+
+
+@dataclass(frozen=True)
 class SafeState:
     """What the read-back said after an instrument was told to go dark.
 

@@ -7,6 +7,7 @@ generator samples and instrument settings enter; what they mean is nobody's busi
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,12 +45,18 @@ S = TypeVar("S")
 REMEMBERED = 8
 
 
-@dataclass(frozen=True)
 class Launch:
-    """A burst as it leaves the server: mean quadratures (2, M, B), and the same in reversed bin order."""
+    """A burst as it leaves the server. ``plane``: mean quadratures, shape (2, M, B), in launch order."""
 
-    plane: Float
-    backwards: Float
+    def __init__(self, plane: Float) -> None:
+        self.plane = plane
+        self._returned: tuple[float, Float] = (0.0, np.empty(0, np.float32))
+
+    def returned(self, amplitude: float) -> Float:
+        """The same with bins reversed, times ``amplitude``; the last one is remembered."""
+        if self._returned[0] != amplitude:
+            self._returned = (amplitude, reversed_bins(self.plane) * np.float32(amplitude))
+        return self._returned[1]
 
 
 @dataclass(frozen=True)
@@ -71,14 +78,16 @@ def emitted_power_w(laser: LaserState) -> float:
 
 def drive_volts(channel: GeneratorChannelState) -> Double:
     """Volts at a generator's output for one pass through its segment, shape (N,); empty when it does not play."""
-    if channel.playback is None or not channel.output_on:
+    if channel.playback is None:
         return np.empty(0)
-    scale = channel.amplitude_vpp / 2 / channel.code_max
+    scale = channel.amplitude_vpp / 2 / channel.code_max if channel.output_on else 0.0
     return np.asarray(channel.playback.codes * scale, dtype=np.float64)
 
 
 def _repeated(volts: Double, length: int) -> Double:
     """The segment over and over; no voltage where nothing plays."""
+    if len(volts) == length:
+        return volts
     return np.resize(volts, length) if len(volts) else np.zeros(length)
 
 
@@ -87,6 +96,17 @@ def _at(place: str, channels: Mapping[int, S], channel: int) -> S:
         known = ", ".join(map(str, channels))
         raise ConfigError(f"[world.places] names {place!r}; the unit has channels {known}", "Name one of its channels.")
     return channels[channel]
+
+
+def _same_drive(one: GeneratorChannelState, other: GeneratorChannelState) -> bool:
+    """Whether two channels put out the same voltages."""
+    if one.playback is None or other.playback is None:
+        return False
+    return (one.output_on, one.amplitude_vpp, one.code_max) == (
+        other.output_on,
+        other.amplitude_vpp,
+        other.code_max,
+    ) and np.array_equal(one.playback.codes, other.playback.codes)
 
 
 class Circuit:
@@ -148,7 +168,8 @@ class Circuit:
 
     def bins_per_row(self) -> int:
         """The length of the unitary's drive; 0 when it is not driven."""
-        return len(drive_volts(self._loop[0]))
+        coupler = self._loop[0]
+        return len(coupler.playback.codes) if coupler.playback is not None and coupler.output_on else 0
 
     def launch(self, bins: int) -> Launch | None:
         """What the server sends, cut in rows of ``bins``; None when its generator does not play."""
@@ -172,7 +193,7 @@ class Circuit:
             field = self._field(in_phase, quadrature)
             missing = -len(field) % bins
             plane = plane_of(np.concatenate([field, np.zeros(missing)]), (len(field) + missing) // bins)
-            self._launches[key] = Launch(plane, reversed_bins(plane))
+            self._launches[key] = Launch(plane)
             if len(self._launches) > REMEMBERED:
                 self._launches.popitem(last=False)
         self._launches.move_to_end(key)
@@ -192,29 +213,37 @@ class Circuit:
         """The client's optics for rows of ``bins`` bins."""
         physics = self._config.unitary
         transmittance = db_to_ratio(-physics.loop_loss)
-        theta, phi, theta_back, phi_back = (
-            self._angles(channel, bins, factor / v_pi)
-            for channel, factor, v_pi in zip(
-                self._loop,
-                (np.pi / 2, np.pi, np.pi / 2, np.pi),
-                (
-                    physics.v_pi_forward_coupler,
-                    physics.v_pi_forward_phase,
-                    physics.v_pi_return_coupler,
-                    physics.v_pi_return_phase,
-                ),
-                strict=True,
-            )
+        forward = LoopDrive(
+            self._angles(self._loop[0], bins, np.pi / 2 / physics.v_pi_forward_coupler),
+            self._angles(self._loop[1], bins, np.pi / physics.v_pi_forward_phase),
+            transmittance,
         )
+        back = forward
+        if not self._returns_as_it_came():
+            back = LoopDrive(
+                self._angles(self._loop[2], bins, np.pi / 2 / physics.v_pi_return_coupler),
+                self._angles(self._loop[3], bins, np.pi / physics.v_pi_return_phase),
+                transmittance,
+            )
         playback = self._loop[0].playback
         return ClientOptics(
-            forward=LoopDrive(theta, phi, transmittance),
-            back=LoopDrive(theta_back, phi_back, transmittance),
+            forward=forward,
+            back=back,
             rows=0 if playback is None else playback.loops or np.iinfo(np.int64).max,
             gain=self.gain(),
             n_sp=self._config.amplifier.n_sp,
             returned_fraction=self._returned_fraction(),
         )
+
+    def _returns_as_it_came(self) -> bool:
+        """Whether the return pass has exactly the forward pass's settings."""
+        physics = self._config.unitary
+        if (physics.v_pi_forward_coupler, physics.v_pi_forward_phase) != (
+            physics.v_pi_return_coupler,
+            physics.v_pi_return_phase,
+        ):
+            return False
+        return all(_same_drive(there, back) for there, back in zip(self._loop[:2], self._loop[2:], strict=True))
 
     @staticmethod
     def _angles(channel: GeneratorChannelState, bins: int, per_volt: float) -> Double:
@@ -229,10 +258,11 @@ class Circuit:
 
     def _returned_fraction(self) -> float:
         """Of the tap, at the moment the collected mode passes it: the last sample of its drive."""
-        volts = drive_volts(self._tap)
-        if len(volts) == 0:
+        tap = self._tap
+        if tap.playback is None or not tap.output_on:
             return 1.0
-        return float(np.cos(np.pi * volts[-1] / (2 * self._config.tap.v_pi)) ** 2)
+        volts = float(tap.playback.codes[-1]) * tap.amplitude_vpp / 2 / tap.code_max
+        return math.cos(math.pi * volts / (2 * self._config.tap.v_pi)) ** 2
 
     def launched_power_w(self) -> float:
         """Mean optical power sent to the client."""
@@ -241,3 +271,11 @@ class Circuit:
             return 0.0
         photons = float(np.mean(np.sum(np.square(launch.plane, dtype=np.float64), axis=0))) / 4
         return photons * self.bin_rate_hz * PLANCK_J_S * LIGHT_SPEED_M_S / self.laser.wavelength_m
+
+    def power_behind_attenuator_w(self, place: str) -> float:
+        """Mean power that leaves the attenuator "unit:channel"; 0 for one that the light does not pass."""
+        places = self._config.places.attenuators
+        if place not in places:
+            return 0.0
+        later = sum(each.attenuation_db for each in self._attenuators[places.index(place) + 1 :])
+        return self.launched_power_w() / db_to_ratio(-later)

@@ -9,6 +9,7 @@ z_k* a_k as columns. Sections refer to docs/physics.md; the protocol is Sulimany
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Thread
 from typing import Final
 
 import numpy as np
@@ -20,6 +21,13 @@ Complex = NDArray[np.complex128]
 
 PLANCK_J_S: Final = 6.62607015e-34
 LIGHT_SPEED_M_S: Final = 299_792_458.0
+
+#: One random generator per quadrature, X and P.
+Generators = tuple[np.random.Generator, np.random.Generator]
+#: Numbers that take longer to draw than a thread takes to start.
+WORTH_A_THREAD: Final = 1 << 16
+#: Rows that are worked on together.
+BLOCK_ROWS: Final = 128
 
 
 def photons_per_bin(power_w: float, wavelength_m: float, rate_hz: float) -> float:
@@ -52,7 +60,8 @@ def basis_of(mode: Complex) -> Float:
 
 def project(plane: Float, basis: Float) -> Double:
     """Quadratures of b = Σ z_k* a_k for every row, shape (M, 2)."""
-    parts = np.matmul(plane, basis.transpose(0, 2, 1))
+    # A contiguous right-hand side: several times faster than a transposed view.
+    parts = np.matmul(plane, np.ascontiguousarray(basis.transpose(0, 2, 1)))
     return np.asarray(parts[0] + parts[1], dtype=np.float64)
 
 
@@ -145,35 +154,50 @@ def amplify_and_tap(
 
 def detect(generator: np.random.Generator, mean: Double, noise: Double, efficiency: float, electronic: float) -> Double:
     """A detector of efficiency η and electronic noise v_el turns variance v into η v + (1 - η) + v_el."""
-    draws = generator.standard_normal((2, *mean.shape))
-    return np.asarray(
-        np.sqrt(efficiency) * (mean + noise) + np.sqrt(1 - efficiency) * draws[0] + np.sqrt(electronic) * draws[1]
-    )
+    signal: Double = np.sqrt(efficiency) * (mean + noise)
+    if efficiency < 1:
+        signal += np.sqrt(1 - efficiency) * generator.standard_normal(mean.shape)
+    if electronic > 0:
+        signal += np.sqrt(electronic) * generator.standard_normal(mean.shape)
+    return signal
 
 
-def received_plane(
-    generator: np.random.Generator,
-    mean: Float,
-    basis: Float,
-    in_mode: Double,
-    isotropic_variance: float,
-    buffers: tuple[Float, Float] | None = None,
-) -> Float:
-    """Every received quadrature of a shot, explicitly: shape (2, M, B), SNU.
+def vacuum_plane(generators: Generators, out: Float, threads: int = 1) -> None:
+    """Fill a plane with vacuum noise, X from the first generator, P from the second.
 
-    ``mean``: plane of mean values at the receiver. ``basis``: the (2, 2, B) orthonormal basis of the one mode whose
-    noise is not the others'. ``in_mode``: shape (M, 2), the noise (with any offset of its mean) to stand in that mode;
-    all other modes get independent noise of ``isotropic_variance``. The mode's component is taken out of the white
-    noise and the given one put in its place, so that the plane's covariance is exactly isotropic plus rank one.
-    ``buffers``: two planes of the same shape to work in, the first of which is returned (fresh memory costs as much as
-    the arithmetic).
+    With two threads the quadratures are drawn side by side; the numbers are the same.
     """
-    plane, scratch = buffers or (np.empty_like(mean), np.empty_like(mean))
-    generator.standard_normal(dtype=np.float32, out=plane)
-    if isotropic_variance != 1.0:
-        plane *= np.float32(np.sqrt(isotropic_variance))
-    correction = (in_mode - project(plane, basis)).astype(np.float32)
-    plane += mean
-    np.matmul(correction, basis, out=scratch)
-    plane += scratch
-    return plane
+
+    def fill(quadrature: int) -> None:
+        generators[quadrature].standard_normal(dtype=np.float32, out=out[quadrature])
+
+    if threads < 2 or out[0].size < WORTH_A_THREAD:
+        fill(0)
+        fill(1)
+        return
+    beside = Thread(target=fill, args=(1,))
+    beside.start()
+    fill(0)
+    beside.join()
+
+
+def received_plane(vacuum: Float, mean: Float, basis: Float, in_mode: Double, isotropic_variance: float) -> Float:
+    """Every received quadrature of a shot, explicitly: shape (2, M, B), SNU; ``vacuum`` is overwritten and returned.
+
+    ``vacuum``: a plane of :func:`vacuum_plane`. ``mean``: plane of mean values at the receiver. ``basis``: the (2, 2, B)
+    orthonormal basis of the one mode whose noise is not the others'. ``in_mode``: shape (M, 2), the noise (with any
+    offset of its mean) to stand in that mode; all other modes get independent noise of ``isotropic_variance``. The
+    mode's component is taken out of the white noise and the given one put in its place, so that the plane's covariance
+    is exactly isotropic plus rank one. Rows are done in blocks that stay in the processor's cache.
+    """
+    scratch = np.empty((2, min(BLOCK_ROWS, mean.shape[1]), mean.shape[2]), dtype=np.float32)
+    for start in range(0, mean.shape[1], BLOCK_ROWS):
+        rows = slice(start, min(start + BLOCK_ROWS, mean.shape[1]))
+        block, work = vacuum[:, rows], scratch[:, : rows.stop - rows.start]
+        if isotropic_variance != 1.0:
+            block *= np.float32(np.sqrt(isotropic_variance))
+        correction = (in_mode[rows] - project(block, basis)).astype(np.float32)
+        block += mean[:, rows]
+        np.matmul(correction, basis, out=work)
+        block += work
+    return vacuum

@@ -9,6 +9,7 @@ import numpy as np
 from labctl.units import db_to_ratio
 from sim_backends.circuit import ClientOptics, Launch
 from sim_backends.config import ReceiverPhysics, WorldConfig
+from sim_backends.draws import Draws, Stream
 from sim_backends.physics import (
     Double,
     Float,
@@ -19,6 +20,7 @@ from sim_backends.physics import (
     project,
     received_plane,
     round_trip_mean,
+    vacuum_plane,
 )
 
 #: A dual-quadrature receiver splits each mode in two (section 5 of docs/physics.md).
@@ -28,8 +30,8 @@ DUAL_KAPPA = 0.5
 class Shot:
     """Rows of bins on their way from server to client and back.
 
-    Draws come in a fixed order from the shot's own generator, whoever looks first: the tapped mode's noise, the
-    client's receiver, the returned mode's losses, and last the server's plane.
+    ``buffer``: a plane that the received light may be put into. ``threads``: 2 draws the server's quadratures side by
+    side; the numbers are the same.
     """
 
     def __init__(
@@ -38,14 +40,17 @@ class Shot:
         launch: Launch,
         client: ClientOptics,
         lo_factors: tuple[float, float],
-        generator: np.random.Generator,
-        buffers: tuple[Float, Float],
+        draws: Draws,
+        buffer: Float,
+        threads: int = 1,
     ) -> None:
         self._config = config
         self._launch = launch
         self._client = client
-        self._generator = generator
-        self._buffers = buffers
+        self._draws = draws
+        self._buffer = buffer
+        self._threads = threads
+        generator = draws.generator(Stream.TAPPED_MODE)
         _, self.rows, self.bins = launch.plane.shape
         self._out = np.sqrt(db_to_ratio(-config.channel.loss_out))
         self._electronic = (
@@ -79,10 +84,11 @@ class Shot:
         power = DUAL_KAPPA * receiver.efficiency * db_to_ratio(-channel.loss_back)
         amplitude = float(np.sqrt(power))
         loop_gain = float(np.sqrt(client.returned_fraction * client.gain))
-        back = client.back.mode()
-        adjoint = client.forward.transmittance == 1 and client.back.same_as(client.forward)
+        alike = client.back is client.forward or client.back.same_as(client.forward)
+        back = self._mode if alike else client.back.mode()
+        adjoint = alike and client.forward.transmittance == 1
         if adjoint:
-            mean = self._launch.backwards * np.float32(amplitude * self._out)
+            mean = self._launch.returned(amplitude * self._out)
             offset = (loop_gain - 1) * self._collected
         else:
             mean = round_trip_mean(self._launch.plane, client.forward, client.back, loop_gain)
@@ -95,7 +101,9 @@ class Shot:
         in_mode += np.sqrt(isotropic - shared**2) * self._white
         in_mode[~self._driven] = np.sqrt(isotropic) * self._white[~self._driven]
         unit = back[::-1] / norm if norm > 0 else back
-        return received_plane(self._generator, mean, basis_of(unit), in_mode, isotropic, self._buffers)
+        generators = (self._draws.generator(Stream.RETURNED_X), self._draws.generator(Stream.RETURNED_P))
+        vacuum_plane(generators, self._buffer, self._threads)
+        return received_plane(self._buffer, mean, basis_of(unit), in_mode, isotropic)
 
 
 def _electronic(receiver: ReceiverPhysics, lo_factor: float) -> float:

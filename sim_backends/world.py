@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -11,9 +13,38 @@ from numpy.typing import NDArray
 
 from sim_backends.circuit import Circuit, Launch, emitted_power_w
 from sim_backends.config import ReceiverPhysics, WorldConfig
+from sim_backends.draws import Draws, Stream
 from sim_backends.physics import Float
 from sim_backends.shot import Shot
 from sim_backends.state import ChannelRecord, DigitizerState, GeneratorState
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The samples of a record on the bins: ``bins_per_sample`` apart, the first one at the trigger."""
+
+    bins_per_sample: float
+    samples: int
+
+    @property
+    def stride(self) -> int | None:
+        """The whole number of bins from sample to sample; None when it is none, to a thousandth over the record."""
+        stride = round(self.bins_per_sample)
+        drift = abs(self.bins_per_sample - stride) * self.samples
+        return stride if stride > 0 and drift < 1e-3 else None
+
+    @property
+    def bins_covered(self) -> int:
+        """Bins from the trigger to the last sample."""
+        return int((self.samples - 1) * self.bins_per_sample + 1e-6) + 1 if self.samples else 1
+
+    def bins(self) -> NDArray[np.int64]:
+        """The bin that each sample falls into."""
+        stride = self.stride
+        if stride is not None:
+            return np.arange(0, self.samples * stride, stride, dtype=np.int64)
+        bins: NDArray[np.int64] = np.floor(np.arange(self.samples) * self.bins_per_sample + 1e-6).astype(np.int64)
+        return bins
 
 
 class SimulatedUnit(Protocol):
@@ -40,8 +71,11 @@ class World:
         self._count = 0
         self._shot: Shot | None = None
         self._triggered = False
+        self._draws = Draws(0, (), 0)
         self._other: np.random.Generator | None = None
-        self._buffers: dict[tuple[int, ...], tuple[Float, Float]] = {}
+        #: For the server's noise: its two quadratures are drawn side by side where there is a processor for each.
+        self.threads = min(2, os.cpu_count() or 1)
+        self._buffers: dict[tuple[int, ...], Float] = {}
 
     def connect(self, units: Mapping[str, SimulatedUnit]) -> None:
         """Put the units at their places."""
@@ -86,10 +120,6 @@ class World:
         self._count = 0
         self._shot = None
 
-    def _generator(self, stream: int) -> np.random.Generator:
-        sequence = np.random.SeedSequence(self._seed, spawn_key=(stream, self._count, len(self._key), *self._key))
-        return np.random.Generator(np.random.SFC64(sequence))
-
     # --- what the front ends ask ----------------------------------------------------------------
 
     def fire_trigger(self, unit: str) -> None:
@@ -116,26 +146,25 @@ class World:
             return emitted_power_w(self.circuit.laser) * self._config.monitor.fraction
         if unit == self._config.places.amplifier:
             return self.circuit.launched_power_w()
-        return 0.0
+        return self.circuit.power_behind_attenuator_w(unit)
 
     def acquire(
         self, unit: str, channels: Sequence[int], sample_interval_s: float, samples: int
     ) -> dict[int, ChannelRecord]:
         """What a digitizer's inputs carry from the trigger on; unconnected inputs carry nothing."""
         places = self._config.places
-        at = np.floor(np.arange(samples) * (sample_interval_s * self.circuit.bin_rate_hz) + 1e-6)
-        bins = at.astype(np.int64)
-        shot = self._shot or self._new_shot(int(bins[-1]) + 1 if samples else 1)
+        grid = Grid(sample_interval_s * self.circuit.bin_rate_hz, samples)
+        shot = self._shot or self._new_shot(grid.bins_covered)
         self._shot = shot
         records = {}
         for channel in channels:
             place = f"{unit}:{channel}"
             if place == places.client_receiver:
-                values, receiver = self._client_values(shot, bins), self._config.client_receiver
+                values, receiver = self._client_values(shot, grid), self._config.client_receiver
             elif place == places.server_receiver_x:
-                values, receiver = self._server_values(shot, 0, bins), self._config.server_receiver
+                values, receiver = self._server_values(shot, 0, grid), self._config.server_receiver
             elif place == places.server_receiver_p:
-                values, receiver = self._server_values(shot, 1, bins), self._config.server_receiver
+                values, receiver = self._server_values(shot, 1, grid), self._config.server_receiver
             else:
                 records[channel] = ChannelRecord(np.zeros(samples, dtype=np.float32), 1.0)
                 continue
@@ -152,47 +181,50 @@ class World:
         if launch is None:
             bins = circuit.bins_per_row() or total_bins
             dark = np.zeros((2, -(-total_bins // bins), bins), dtype=np.float32)
-            launch = Launch(dark, dark)
+            launch = Launch(dark)
         factors = (
             circuit.lo_factor(self._config.client_receiver.reference_power),
             circuit.lo_factor(self._config.server_receiver.reference_power),
         )
         shape = launch.plane.shape
         if shape not in self._buffers:
-            self._buffers[shape] = (np.empty(shape, np.float32), np.empty(shape, np.float32))
+            self._buffers[shape] = np.empty(shape, np.float32)
+        self._draws = Draws(self._seed, self._key, self._count)
         shot = Shot(
             self._config,
             launch,
             circuit.client(shape[2]),
             factors,
-            self._generator(0),
+            self._draws,
             self._buffers[shape],
+            self.threads,
         )
-        self._other = self._generator(1)
+        self._other = None
         self._count += 1
         return shot
 
     def _vacuum(self, samples: int) -> Float:
         if self._other is None:
-            self._other = self._generator(1)
+            self._other = self._draws.generator(Stream.OTHER_BINS)
         return self._other.standard_normal(samples, dtype=np.float32)
 
-    def _client_values(self, shot: Shot, bins: NDArray[np.int64]) -> Float:
-        """The collected mode of row r comes in the first bin of the row's slot; elsewhere the receiver sees vacuum."""
-        row, within = np.divmod(bins, shot.bins)
+    def _client_values(self, shot: Shot, grid: Grid) -> Float:
+        """The collected mode of row r comes in the first bin of the row's slot; elsewhere there is vacuum."""
+        if grid.stride == shot.bins and grid.samples <= shot.rows:
+            return shot.measured[: grid.samples].astype(np.float32)
+        row, within = np.divmod(grid.bins(), shot.bins)
         lit = (within == 0) & (row < shot.rows)
-        if lit.all():
-            return shot.measured[row].astype(np.float32)
-        values = self._vacuum(len(bins))
+        values = self._vacuum(grid.samples)
         values[lit] = shot.measured[row[lit]]
         return values
 
-    def _server_values(self, shot: Shot, quadrature: int, bins: NDArray[np.int64]) -> Float:
+    def _server_values(self, shot: Shot, quadrature: int, grid: Grid) -> Float:
         flat: Float = shot.received[quadrature].reshape(-1)
-        if len(bins) == len(flat) and bins[-1] == len(flat) - 1:
+        if grid.stride == 1 and grid.samples == len(flat):
             return flat
+        bins = grid.bins()
         lit = bins < len(flat)
-        values = self._vacuum(len(bins))
+        values = self._vacuum(grid.samples)
         values[lit] = flat[bins[lit]]
         return values
 

@@ -233,7 +233,7 @@ class FakeGenerator(Fake, WaveformGenerator):
             assert array.size >= self.capabilities.min_length
             assert array.min() >= self.capabilities.code_min
             assert array.max() <= self.capabilities.code_max
-        self.segments[segment] = dict(codes)
+        self.segments.setdefault(segment, {}).update(codes)
 
     def arm(self, segment: int, loops: int, *, external: bool) -> None:
         self.did("arm", segment, loops, external)
@@ -334,7 +334,7 @@ class FakeAmplifier(Fake, Amplifier):
         self.state.emission = on
 
     def emission(self) -> bool:
-        return self.state.emission
+        return self.state.emission and not self.state.interlock_open
 
     def interlock_open(self) -> bool:
         return self.state.interlock_open

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
 import typer
@@ -54,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Console entry point: run the command, and exit with its status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Greek letters ends no run
     raise SystemExit(perform([word for word in words if word != "--debug"], debug=debug))
 
 

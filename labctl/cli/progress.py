@@ -17,6 +17,8 @@ from labctl.events import AlarmRaised, EventBus, ImageFinished, LightOff, RunSta
 REFRESH_S = 0.2
 #: Lines of a run where there is no bar.
 LINES = 10
+#: Columns of a terminal that the long text needs beside the bar.
+WIDE = 112
 
 
 class RunProgress:
@@ -59,8 +61,7 @@ class RunProgress:
         self._started_s = self._drawn_s = self._clock.now()
         if self._terminal:
             self._bar = Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=16),
+                BarColumn(bar_width=10),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[live]}", markup=False),
                 console=Console(file=sys.stderr),
@@ -80,20 +81,21 @@ class RunProgress:
 
     def _draw(self, bar: Progress) -> None:
         if self._last is not None:
-            bar.update(self._task, completed=self._last.image + 1, live=self._describe(self._last))
+            live = self._describe(self._last, short=bar.console.width < WIDE)
+            bar.update(self._task, completed=self._last.image + 1, live=live)
         bar.refresh()
         self._drawn_s = self._clock.now()
 
-    def _describe(self, event: ImageFinished) -> str:
+    def _describe(self, event: ImageFinished, *, short: bool = False) -> str:
         done, pooled = event.image + 1, event.pooled
         elapsed_s = self._clock.now() - self._started_s
         rate = done / elapsed_s if elapsed_s > 0 else 0.0
         eta = duration((self._images - done) / rate) if rate else "?"
+        accuracy, noise = f"{event.accuracy.value:.1%}", f"{pooled.excess.value:.3g}"
         limit = "" if pooled.threshold is None else f" (alarm {pooled.threshold:.3g})"
-        return (
-            f"accuracy {event.accuracy.value:.1%}, noise {pooled.excess.value:.3g}{limit} SNU,"
-            f" {rate:.3g} images/s, ETA {eta}"
-        )
+        if short:
+            return f"acc {accuracy}, ε {noise}{limit}, {rate:.3g}/s, ETA {eta}"
+        return f"accuracy {accuracy}, noise {noise}{limit} SNU, {rate:.3g} images/s, ETA {eta}"
 
     def _on_alarm(self, event: AlarmRaised) -> None:
         self._tell(

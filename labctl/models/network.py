@@ -147,14 +147,12 @@ def check_fits(network: Network, dataset: Dataset) -> None:
     pixels = dataset.images.shape[1]
     if network.inputs != pixels:
         raise DataError(
-            f"network {network.name} takes {network.inputs} inputs, "
-            f"data set {dataset.name} has {pixels} pixels",
+            f"network {network.name} takes {network.inputs} inputs, data set {dataset.name} has {pixels} pixels",
             "Choose a data set and a network that fit.",
         )
     if network.outputs != dataset.classes:
         raise DataError(
-            f"network {network.name} has {network.outputs} outputs, "
-            f"data set {dataset.name} {dataset.classes} classes",
+            f"network {network.name} has {network.outputs} outputs, data set {dataset.name} {dataset.classes} classes",
             "Choose a data set and a network that fit (an .npz file may state its `classes`).",
         )
 
@@ -166,8 +164,7 @@ def _check_sizes(name: str, weights: tuple[Matrix, ...]) -> None:
     for layer, matrix in enumerate(weights):
         if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype != np.float32:
             raise DataError(
-                f"network {name}: layer {layer} is {matrix.dtype} {matrix.shape}, "
-                "not a float32 matrix",
+                f"network {name}: layer {layer} is {matrix.dtype} {matrix.shape}, not a float32 matrix",
                 remedy,
             )
     for layer, (before, after) in enumerate(pairwise(weights)):

@@ -94,16 +94,12 @@ def save_network(network: Network, path: Path, stored: StoredType = "float32") -
         with path.open("xb") as stream:
             stream.write(data)
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written: {error}", "Choose a new file in a writable folder."
-        ) from error
+        raise DataError(f"{path}: cannot be written: {error}", "Choose a new file in a writable folder.") from error
 
 
 def _encode(network: Network, stored: StoredType) -> bytes:
     """Header length (8 bytes, little-endian), JSON padded to 8 bytes, then the tensors."""
-    header: dict[str, object] = {
-        "__metadata__": {**network.metadata, "activation": network.activation}
-    }
+    header: dict[str, object] = {"__metadata__": {**network.metadata, "activation": network.activation}}
     blocks: list[bytes] = []
     offset = 0
     for layer, matrix in enumerate(network.weights):
@@ -118,9 +114,7 @@ def _encode(network: Network, stored: StoredType) -> bytes:
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode("ascii")
     text += b" " * (-len(text) % 8)
     if len(text) > MAX_HEADER_BYTES:
-        raise DataError(
-            f"network {network.name}: its metadata are too long", "Shorten the metadata."
-        )
+        raise DataError(f"network {network.name}: its metadata are too long", "Shorten the metadata.")
     return len(text).to_bytes(8, "little") + text + b"".join(blocks)
 
 
@@ -163,9 +157,7 @@ def _parse_header(data: bytes, path: Path) -> _Header:
     """Names, types and metadata; offsets and shapes are left to the safetensors library."""
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(MAX_HEADER_BYTES, len(data) - 8):
-        raise _malformed(
-            path, f"a header of {length} bytes (at most {MAX_HEADER_BYTES}) in {len(data)} bytes"
-        )
+        raise _malformed(path, f"a header of {length} bytes (at most {MAX_HEADER_BYTES}) in {len(data)} bytes")
     try:
         parsed = json.loads(data[8 : 8 + length].decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -173,9 +165,7 @@ def _parse_header(data: bytes, path: Path) -> _Header:
     if not isinstance(parsed, dict):
         raise _malformed(path, "its header is no JSON object")
     metadata = parsed.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(
-        isinstance(text, str) for text in metadata.values()
-    ):
+    if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
         raise _malformed(path, "its metadata are not text")
     types = {name: entry.get("dtype") for name, entry in parsed.items() if isinstance(entry, dict)}
     if len(types) != len(parsed):
@@ -198,20 +188,15 @@ def _layer_names(header: _Header, path: Path) -> list[str]:
                 "Name the weights layers.0.weight, layers.1.weight, ...",
             )
         if stored not in _STORED.values():
-            raise DataError(
-                f"{path}: {name!r} is stored as {stored}", "Store the weights as F16 or F32."
-            )
+            raise DataError(f"{path}: {name!r} is stored as {stored}", "Store the weights as F16 or F32.")
     names = [f"layers.{layer}.weight" for layer in range(len(header.types))]
     if not names or len(names) > MAX_LAYERS or set(names) != set(header.types):
         raise DataError(
-            f"{path}: {len(names)} weight tensors that are not layers.0 to layers.N without a gap "
-            f"(N < {MAX_LAYERS})",
+            f"{path}: {len(names)} weight tensors that are not layers.0 to layers.N without a gap (N < {MAX_LAYERS})",
             "Name the weights layers.0.weight, layers.1.weight, ...",
         )
     return names
 
 
 def _malformed(path: Path, reason: str) -> DataError:
-    return DataError(
-        f"{path}: not a safetensors model file: {reason}", "Restore or export the model file again."
-    )
+    return DataError(f"{path}: not a safetensors model file: {reason}", "Restore or export the model file again.")

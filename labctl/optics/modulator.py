@@ -110,8 +110,7 @@ class IQTransmitter(Modulator):
 
     def send(self, layer: int) -> None:
         """Play the layer's segment once."""
-        self._generator.arm(layer + 1, 1, external=False)
-        self._generator.trigger()
+        self._generator.play(layer + 1, 1)
 
     def set_light(self, on: bool) -> None:
         """On: laser, generator outputs, then the shutters. Off: the other way round."""

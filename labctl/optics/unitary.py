@@ -17,6 +17,7 @@ from labctl.optics.drive import Codes, Drive, Timing
 
 Double = NDArray[np.float64]
 SEGMENT = 1
+_NO_CODES: Codes = np.empty(0, dtype=np.int16)
 
 
 def loop_settings(z: NDArray[np.complex128]) -> tuple[Double, Double]:
@@ -34,6 +35,7 @@ class LoopUnitary:
     def __init__(self, bench: BenchConfig, generators: Mapping[str, WaveformGenerator], timing: Timing) -> None:
         role = bench.unitary
         self._timing = timing
+        self._loaded: dict[str, dict[int, Codes]] = {}
         self._generators = generators
         self._couplers = [self._drive(ref) for ref in (role.forward_coupler, role.return_coupler)]
         self._phases = [self._drive(ref) for ref in (role.forward_phase, role.return_phase)]
@@ -44,6 +46,7 @@ class LoopUnitary:
 
     def prepare(self) -> None:
         """Set clocks and full scales, and clear the generators' memories."""
+        self._loaded = {}
         for name, generator in self._generators.items():
             amplitudes = {drive.channel: drive.amplitude_vpp for owner, drive in self._all() if owner == name}
             generator.configure(self._timing.sample_rate_hz, amplitudes)
@@ -72,4 +75,18 @@ class LoopUnitary:
         level = 2 / np.pi * np.arccos(np.sqrt(returned_fraction))
         codes[name][drive.channel] = np.repeat(drive.codes(np.array([level])), layout.bins)
         for name, generator in self._generators.items():
-            generator.load_and_arm(SEGMENT, codes[name], rows, external=True)
+            changed = self._changed(name, codes[name])
+            if changed:
+                generator.load_and_arm(SEGMENT, changed, rows, external=True)
+            else:
+                generator.arm(SEGMENT, rows, external=True)
+
+    def _changed(self, name: str, codes: dict[int, Codes]) -> dict[int, Codes]:
+        """The channels whose drive is not in the generator's memory yet; all when the row has another length."""
+        loaded = self._loaded.get(name, {})
+        self._loaded[name] = codes
+        changed = {
+            channel: row for channel, row in codes.items() if not np.array_equal(loaded.get(channel, _NO_CODES), row)
+        }
+        resized = any(len(row) != len(loaded.get(channel, row)) for channel, row in codes.items())
+        return codes if resized else changed

@@ -108,7 +108,7 @@ class Client:
         assert self._mode is not None, "make_ready() first"
         assert self._readout is not None
         assert self._terms is not None
-        samples = self._detector.read()[0, :, 0]
+        samples = self._detector.read()[0].values()[:, 0]
         if len(samples) > 1 and np.ptp(samples) == 0:
             raise GateError(
                 "client receiver: the trace is constant, there is no shot noise in it",

@@ -28,10 +28,10 @@ LOST_SHOT_NOISE = 0.5
 
 @dataclass(frozen=True)
 class Sent:
-    """One layer as launched: quadratures 2 Re α and 2 Im α, shape (2, rows, modes), SNU; and their sum of squares."""
+    """One layer as launched: 2 Re α and 2 Im α, shape (2, rows, modes), SNU, in the order of return; and Σs² of each."""
 
     quadratures: NDArray[np.float32]
-    squared: float
+    squared: tuple[float, ...]
 
 
 class Server:
@@ -80,8 +80,9 @@ class Server:
         """The sums of section 5 over the returned light. Raises GateError when there is no shot noise to speak of."""
         returned = self._channel.receive(LayerReturned)
         sent = self._sent[self._check(returned.image, returned.layer)]
-        received = self._detector.read()
-        sums = residual_sums(sent.quadratures, received, launched_squared=sent.squared)
+        sums = ResidualSums()
+        for s, squared, r in zip(sent.quadratures, sent.squared, self._detector.read(), strict=True):
+            sums += residual_sums(s, r.samples, received_unit=r.unit_snu, launched_squared=squared)
         residual = (sums.rr - sums.sr**2 / sums.ss) / sums.n_samples
         if residual < LOST_SHOT_NOISE * self._receiver.sigma0_sq:
             raise GateError(
@@ -107,5 +108,5 @@ class Server:
 
 
 def _sent(amplitudes: NDArray[np.complex64]) -> Sent:
-    quadratures = np.ascontiguousarray(launched_quadratures(amplitudes), dtype=np.float32)
-    return Sent(quadratures, float(np.sum(np.square(quadratures, dtype=np.float64))))
+    quadratures = np.ascontiguousarray(launched_quadratures(amplitudes)[:, :, ::-1], dtype=np.float32)
+    return Sent(quadratures, tuple(float(np.sum(np.square(each, dtype=np.float64))) for each in quadratures))

@@ -25,6 +25,7 @@ MIN_SAMPLES = 32
 """Fewer samples give no interval worth the name."""
 
 _BLOCK = 2048
+_BLOCK_ROWS = 128
 _ROW_TYPES = (np.int8, np.uint8, np.int16, np.uint16, np.float16, np.float32)
 
 
@@ -128,13 +129,19 @@ def residual_sums(
     """
     if launched.shape != received.shape or launched.ndim == 0:
         raise ProtocolError(f"launched quadratures {launched.shape} do not fit samples {received.shape}")
-    s, r = _rows(launched), _rows(received)
-    ss = _dot(s, s) * launched_unit**2 if launched_squared is None else launched_squared
+    ss, sr, rr = 0.0, 0.0, 0.0
+    known = launched_squared is not None
+    for s_plane, r_plane in zip(_planes(launched), _planes(received), strict=True):
+        for first in range(0, len(s_plane), _BLOCK_ROWS):  # blocks that stay in the processor's cache
+            s, r = _rows(s_plane[first : first + _BLOCK_ROWS]), _rows(r_plane[first : first + _BLOCK_ROWS])
+            ss += 0.0 if known else _dot(s, s)
+            sr += _dot(s, r)
+            rr += _dot(r, r)
     sums = ResidualSums(
         received.size,
-        ss,
-        _dot(s, r) * launched_unit * received_unit,
-        _dot(r, r) * received_unit**2,
+        ss * launched_unit**2 if launched_squared is None else launched_squared,
+        sr * launched_unit * received_unit,
+        rr * received_unit**2,
     )
     if not math.isfinite(sums.ss + sums.sr + sums.rr):
         raise GateError(
@@ -144,11 +151,18 @@ def residual_sums(
     return sums
 
 
+def _planes(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """The same as (planes, rows, k)."""
+    if values.ndim < 3:
+        return np.atleast_2d(values)[np.newaxis]
+    return values.reshape(-1, *values.shape[-2:]) if values.ndim > 3 else values
+
+
 def _rows(values: npt.NDArray[np.generic]) -> npt.NDArray[np.floating]:
     if np.iscomplexobj(values):
         raise ProtocolError("quadratures are real: launched_quadratures() gives them")
     narrow = values.dtype in _ROW_TYPES
-    return np.atleast_2d(values.astype(np.float32 if narrow else np.float64, copy=False))
+    return values.astype(np.float32 if narrow else np.float64, copy=False)
 
 
 def _dot(left: npt.NDArray[np.floating], right: npt.NDArray[np.floating]) -> float:

@@ -54,7 +54,6 @@ class ContractBench:
         if self.control is not None:
             self.control.set_stepped_clock(True)
             self.control.reset(1)
-            self.control.advance(1e8)  # a bench that has been on for a while
         self._opened: list[Instrument] = []
 
     @property

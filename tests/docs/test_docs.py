@@ -7,6 +7,7 @@ file's name is that file. Those of "add an instrument" are written into a copy o
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -142,9 +143,17 @@ def check_command(command: Command, desk: Path) -> None:
 
 
 def check_program(block: Block, desk: Path) -> None:
+    for name in re.findall(r'"(runs/\S+\.h5)"', block.text):
+        record_run(desk, name)
     (desk / "program.py").write_text(block.text, encoding="utf-8")
     done = run([sys.executable, "-W", "error", "program.py"], desk)
     assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+
+
+def record_run(desk: Path, name: str) -> None:
+    """A short run, under the name that a page uses."""
+    done = run(["labctl", "demo", "--images", "2", "--json"], desk)
+    Path(json.loads(done.stdout)["run_file"]).rename(desk / name)
 
 
 def shapes(lines: list[str]) -> set[str]:

@@ -15,15 +15,15 @@ RESOURCE = "TCPIP0::192.168.10.14::5025::SOCKET"
 OK = '+0,"No error"'
 IDENTITY = ("*IDN?", "KEYSIGHT TECHNOLOGIES,DSOX1102G,CN001,01.20")
 OPENING: Script = [IDENTITY, (":SYSTem:ERRor?", OK)]
+RECORD = ":TIMebase:RANGe {};:TIMebase:POSition {};:WAVeform:POINts {}"
 CONFIGURE = (
     ":STOP;:ACQuire:MODE RTIMe;:ACQuire:TYPE HRESolution;:CHANnel1:DISPlay 1;:CHANnel2:DISPlay 0;"
     ":CHANnel1:COUPling DC;:CHANnel1:IMPedance FIFTy;:CHANnel1:RANGe 0.4;:CHANnel1:OFFSet 0;"
-    ":TIMebase:MODE MAIN;:TIMebase:REFerence LEFT;:TIMebase:RANGe 1e-06;:TIMebase:POSition 1e-07;"
+    ":TIMebase:MODE MAIN;:TIMebase:REFerence LEFT;"
     ":TRIGger:MODE EDGE;:TRIGger:EDGE:SOURce EXTernal;:TRIGger:EDGE:LEVel 0.5;"
     ":TRIGger:EDGE:SLOPe POSitive;:TRIGger:SWEep NORMal;:WAVeform:FORMat WORD;"
     ":WAVeform:BYTeorder LSBFirst;:WAVeform:UNSigned 0;:WAVeform:POINts:MODE RAW;"
-    ":WAVeform:POINts 1000"
-)
+) + RECORD.format("1e-06", "1e-07", 1000)
 CONFIGURED = [*OPENING, *checked(CONFIGURE, error=OK), (":TER?;:AER?", "+1;+1")]
 PREAMBLE_QUERY = ":WAVeform:SOURce CHANnel1;:WAVeform:PREamble?"
 DATA_QUERY = ":WAVeform:SOURce CHANnel1;:WAVeform:DATA?"
@@ -213,4 +213,22 @@ def test_nothing_is_read_before_a_record_was_taken() -> None:
     made.arm()
     with pytest.raises(InstrumentError, match="recorded nothing"):
         made.read(1)
+    visa.finished()
+
+
+def test_another_length_alone_is_a_short_message_and_has_its_own_preamble() -> None:
+    again: Script = [
+        *checked(":STOP;" + RECORD.format("5e-07", "5e-08", 500), error=OK),
+        (":TER?;:AER?", "+0;+0"),
+    ]
+    made, visa, _ = scope(*SHOT, preamble(), data(np.zeros(1000)), *again, *SHOT, preamble("+500"), data(np.ones(500)))
+    made.arm()
+    made.wait()
+    assert len(made.read(1).codes) == 1000
+    made.configure({1: 0.4}, 1e-9, 500)
+    with pytest.raises(InstrumentError, match="recorded nothing"):
+        made.read(1)
+    made.arm()
+    made.wait()
+    assert made.read(1).codes.tolist() == [1] * 500
     visa.finished()

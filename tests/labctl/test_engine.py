@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from labctl.events import (
 from labctl.experiment import prepare_experiment
 from labctl.optics.homodyne import CollectedMode
 from labctl.plan import Plan
+from labctl.values import Quadrature
 from tests.fakes import FakeAttenuator, FakeLaser, FakeLibrary, fake_bench, use_fakes
 from tests.labctl.test_bench import SAFE_ORDER
 
@@ -200,9 +202,9 @@ def test_another_trace_another_prediction(tmp_path: Path, monkeypatch: pytest.Mo
     straight.execute()
     read = CollectedMode.read
 
-    def turned(self: CollectedMode) -> np.ndarray:
-        trace = read(self)
-        return trace[:, ::-1] if trace.shape[1] == 10 else trace
+    def turned(self: CollectedMode) -> list[Quadrature]:
+        (trace,) = read(self)
+        return [replace(trace, samples=trace.samples[::-1]) if len(trace.samples) == 10 else trace]
 
     monkeypatch.setattr(CollectedMode, "read", turned)
     swapped = Run(tmp_path, images=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import pytest
@@ -57,6 +58,19 @@ def test_a_terminal_gets_a_bar(capsys: Capture, monkeypatch: pytest.MonkeyPatch)
     assert "alarm 0.02" in shown.err
     assert "2 images/s, ETA 0:00" in shown.err
     assert shown.out == ""
+
+
+def test_a_narrow_terminal_gets_all_numbers_on_one_line(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    follow(sample_run.whole_run(200), terminal=True, seconds_per_image=40.0)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    lines = [line for line in re.split(r"[\r\n]+", plain) if "ETA" in line]
+    assert any(
+        re.search(r"━ +150/200 acc 90\.0%, ε 0\.01\d+ \(alarm 0\.02\), 0\.025/s, ETA 0?:?33:20$", line)
+        for line in lines
+    )
 
 
 def test_the_bar_is_drawn_five_times_a_second_at_most(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

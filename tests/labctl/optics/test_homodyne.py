@@ -1,4 +1,4 @@
-"""Receivers: bins in launch order, guards dropped, offsets taken out, clipped traces refused."""
+"""Receivers: bins as they arrive, guards dropped, offsets taken out, clipped traces refused."""
 
 from __future__ import annotations
 
@@ -63,17 +63,19 @@ def returned(rows: int, modes: int, bins: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("rows", "modes"), [(3, 5), (1, 240), (2, 241)])
-def test_bins_in_launch_order_without_guards(rows: int, modes: int) -> None:
+def test_bins_as_they_arrive_without_guards(rows: int, modes: int) -> None:
     bins = TIMING.layout(modes).bins
     scope = OneTrace({1: returned(rows, modes, bins), 2: -returned(rows, modes, bins)})
     receiver = DualQuadrature(role([1, 2]), scope, TIMING)
     receiver.arm(rows, modes)
-    plane = receiver.read()
-    assert plane.shape == (2, rows, modes)
-    assert plane.dtype == np.float32
-    expected = (10 * np.arange(rows)[:, None] + np.arange(modes)) * 0.001 / 0.02
-    np.testing.assert_allclose(plane[0], expected, rtol=1e-6)
-    np.testing.assert_allclose(plane[1], -expected, rtol=1e-6)
+    x, p = receiver.read()
+    assert x.samples.shape == p.samples.shape == (rows, modes)
+    assert x.samples.dtype == np.int16, "the digitizer's own codes, as long as code 0 is 0"
+    assert x.values().dtype == np.float32
+    launched = (10 * np.arange(rows)[:, None] + np.arange(modes)) * 0.001 / 0.02
+    np.testing.assert_allclose(x.values(), launched[:, ::-1], rtol=1e-6)
+    np.testing.assert_allclose(p.values(), -launched[:, ::-1], rtol=1e-6)
+    assert (receiver.quadratures, receiver.kappa) == (2, 0.5)
     assert scope.log[:3] == [("configure", {1: 4.0, 2: 4.0}, 8e-9, rows * bins), ("arm",), ("wait",)]
 
 
@@ -82,9 +84,9 @@ def test_channels_are_x_then_p() -> None:
     scope = OneTrace({2: np.full(bins, 20), 4: np.full(bins, 40)})
     receiver = DualQuadrature(role([4, 2]), scope, TIMING)
     receiver.arm(1, 4)
-    plane = receiver.read()
-    assert plane[0, 0, 0] == pytest.approx(2.0)
-    assert plane[1, 0, 0] == pytest.approx(1.0)
+    x, p = receiver.read()
+    assert x.values()[0, 0] == pytest.approx(2.0)
+    assert p.values()[0, 0] == pytest.approx(1.0)
 
 
 OFFSETS = [{"y_origin_v": 0.5}, {"y_reference": -300}, {"y_origin_v": -0.2, "y_reference": 100}]
@@ -97,10 +99,10 @@ def test_offsets_are_taken_out(form: dict[str, float]) -> None:
     dual = DualQuadrature(role([1, 2]), scope, TIMING)
     dual.arm(1, 10)
     volts = scope.read(1).volts()
-    np.testing.assert_allclose(dual.read()[0, 0], volts[:10][::-1] / 0.02, atol=1e-5)
+    np.testing.assert_allclose(dual.read()[0].values()[0], volts[:10] / 0.02, atol=1e-5)
     client = CollectedMode(role([1]), scope, TIMING)
     client.arm(240, 10)
-    np.testing.assert_allclose(client.read()[0, :, 0], volts / 0.02, atol=1e-5)
+    np.testing.assert_allclose(client.read()[0].values()[:, 0], volts / 0.02, atol=1e-5)
 
 
 def test_large_codes_do_not_overflow() -> None:
@@ -108,7 +110,7 @@ def test_large_codes_do_not_overflow() -> None:
     scope = OneTrace({1: codes, 2: codes}, low_clip=-32768, high_clip=32767, y_reference=30000)
     client = CollectedMode(role([1]), scope, TIMING)
     client.arm(240, 1)
-    np.testing.assert_allclose(client.read()[0, :2, 0], [-3100, 100], rtol=1e-6)
+    np.testing.assert_allclose(client.read()[0].values()[:2, 0], [-3100, 100], rtol=1e-6)
 
 
 def test_client_takes_one_sample_a_row() -> None:
@@ -116,9 +118,8 @@ def test_client_takes_one_sample_a_row() -> None:
     client = CollectedMode(role([1]), scope, TIMING)
     client.arm(3, 392)
     assert scope.log == [("configure", {1: 4.0}, pytest.approx(432 / 125e6), 3), ("arm",)]
-    samples = client.read()
-    assert samples.shape == (1, 3, 1)
-    np.testing.assert_allclose(samples[0, :, 0], [0.5, -1.0, 1.5], rtol=1e-6)
+    (quadrature,) = client.read()
+    np.testing.assert_allclose(quadrature.values(), [[0.5], [-1.0], [1.5]], rtol=1e-6)
     assert (client.quadratures, client.kappa) == (1, 1.0)
 
 
@@ -147,6 +148,6 @@ def test_shapes_may_change_from_shot_to_shot() -> None:
         bins = TIMING.layout(modes).bins
         receiver._digitizer.codes = {1: returned(rows, modes, bins), 2: returned(rows, modes, bins)}
         receiver.arm(rows, modes)
-        plane = receiver.read()
-        assert plane.shape == (2, rows, modes)
-        np.testing.assert_allclose(plane[0, -1], (10 * (rows - 1) + np.arange(modes)) / 20, rtol=1e-6)
+        values = receiver.read()[1].values()
+        assert values.shape == (rows, modes)
+        np.testing.assert_allclose(values[-1, ::-1], (10 * (rows - 1) + np.arange(modes)) / 20, rtol=1e-6)

@@ -162,3 +162,36 @@ def test_one_generator_may_carry_all_channels(tmp_path: Path, monkeypatch: pytes
     np.testing.assert_array_equal(played(phases, 1), played(phases, 2))
     assert played(couplers, 1).max() == 8191
     assert played(phases, 1).max() == 8191
+
+
+def test_only_what_changed_is_written_again(lab) -> None:
+    """The tap stays at its level, so it is only armed; the drives come whole when the row's length changes."""
+    unitary, generators = lab
+    log = FakeLibrary.latest.log
+    unitary.project(normed([1, 1j]), 0.5, 3)
+    log.clear()
+    unitary.project(normed([1, -1j]), 0.5, 4)
+    loads = [entry[0] for entry in log if entry[1] == "load"]
+    assert loads == ["client_awg_forward", "client_awg_return"]
+    assert all(generator.armed == (1, 4, True) for generator in generators.values())
+    log.clear()
+    unitary.project(normed([1, -1j]), 0.25, 4)
+    assert [entry[0] for entry in log if entry[1] == "load"] == ["client_awg_tap"]
+    log.clear()
+    unitary.project(normed([1.0] * 300), 0.25, 4)
+    assert {entry[0] for entry in log if entry[1] == "load"} == set(generators)
+    assert {len(played(generator, 1)) for generator in generators.values()} == {336}
+
+
+def test_what_is_played_is_always_the_present_mode(lab) -> None:
+    """Whatever was left out because it was there already."""
+    unitary, generators = lab
+    rng = np.random.default_rng(5)
+    for modes in (3, 3, 300, 3, 300, 300):
+        z = normed(list(np.abs(rng.normal(size=modes)) if modes == 3 else rng.normal(size=modes) * 1j))
+        for _ in range(2):
+            unitary.project(z, 0.5, 1)
+            theta, phi = loop_settings(z)
+            for name in ("client_awg_forward", "client_awg_return"):
+                for channel, fraction in ((1, 2 / np.pi * theta), (2, phi / np.pi)):
+                    np.testing.assert_array_equal(played(generators[name], channel)[-modes:], np.rint(fraction * 8191))

@@ -21,6 +21,7 @@ from labctl.parties.channel import (
     in_process_channel,
 )
 from labctl.parties.client import Client
+from labctl.values import Quadrature
 
 SHAPES = ((6, 8), (3, 6))
 GAIN, PHOTONS, T_IN, ETA = 2.0, 4.0, 0.9, 0.8
@@ -42,8 +43,8 @@ class Optics:
     def arm(self, rows: int, modes: int) -> None:
         self.log.append(("arm", rows, modes))
 
-    def read(self) -> np.ndarray:
-        return self.traces.pop(0).reshape(1, -1, 1)
+    def read(self) -> list[Quadrature]:
+        return [Quadrature(self.traces.pop(0).reshape(-1, 1), 1.0)]
 
 
 def parties(*traces: Any, gain: float = GAIN) -> tuple[Client, Endpoint, Optics]:

@@ -108,7 +108,6 @@ def test_the_scan_sees_what_the_parties_do_hold(ran: Ran) -> None:
     own = [found.path for found in arrays(ran.assembly.server, SHARED)]
     assert any("_weights" in path for path in own)
     assert any("_sent" in path for path in own)
-    assert any("_buffers" in path for path in own)
     # The last image, still in the drive of the client's instruments, is reached only through them.
     image = ran.experiment.dataset.images[-1]
     assert not leaks(ran.assembly.client, {"image": image})

@@ -21,6 +21,7 @@ from labctl.parties.channel import (
 from labctl.parties.server import Server
 from labctl.protocol.encoding import launched_quadratures, pack_rows
 from labctl.protocol.estimation import Receiver
+from labctl.values import Quadrature
 
 RNG = np.random.default_rng(3)
 WEIGHTS = [RNG.normal(size=(8, 30)).astype(np.float32), RNG.normal(size=(4, 9)).astype(np.float32)]
@@ -32,7 +33,8 @@ class Optics:
     def __init__(self) -> None:
         self.log: list[Any] = []
         self.launched: list[np.ndarray] = []
-        self.received: np.ndarray = np.empty(0)
+        self.received: np.ndarray = np.empty((2, 0, 0))
+        self.unit = 0.0
 
     def load(self, layers: list[np.ndarray]) -> list[np.ndarray]:
         self.log.append("load")
@@ -45,8 +47,12 @@ class Optics:
     def arm(self, rows: int, modes: int) -> None:
         self.log.append(("arm", rows, modes))
 
-    def read(self) -> np.ndarray:
-        return self.received
+    def read(self) -> list[Quadrature]:
+        """What a test laid there in launch order, as it arrives: reversed; ``unit``: of a digitizer's codes."""
+        arriving = self.received[:, :, ::-1]
+        if self.unit:
+            return [Quadrature(np.rint(each / self.unit).astype(np.int16), self.unit) for each in arriving]
+        return [Quadrature(each.astype(np.float32), 1.0) for each in arriving]
 
 
 def parties(receiver: Receiver | None = None) -> tuple[Server, Endpoint, Optics]:
@@ -83,18 +89,19 @@ def test_ears_open_before_the_light_goes() -> None:
     assert client.receive(LayerVerdict) == LayerVerdict(0, 1, True)
 
 
+@pytest.mark.parametrize("unit", [0.0, 0.001])
 @pytest.mark.parametrize("layer", [0, 1])
-def test_sums_are_against_what_was_launched(layer: int) -> None:
+def test_sums_are_against_what_was_launched(layer: int, unit: float) -> None:
     """s is what the modulator said it launched, not what was asked for."""
     server, _, optics = listening(layer)
     s = launched_quadratures(optics.launched[layer]).astype(np.float64)
     r = np.sqrt(0.5) * s + np.random.default_rng(1).normal(size=s.shape)
-    optics.received = r.astype(np.float32)
+    optics.received, optics.unit = r, unit
     sums = server.measure()
     assert sums.n_samples == s.size
     assert sums.ss == pytest.approx(np.sum(s * s), rel=1e-5)
-    assert sums.sr == pytest.approx(np.sum(s * r), rel=1e-5)
-    assert sums.rr == pytest.approx(np.sum(r * r), rel=1e-5)
+    assert sums.sr == pytest.approx(np.sum(s * r), rel=1e-4)
+    assert sums.rr == pytest.approx(np.sum(r * r), rel=1e-4)
 
 
 @pytest.mark.parametrize(("noise", "lost"), [(0.0, True), (0.6, True), (0.8, False), (1.0, False), (1.5, False)])

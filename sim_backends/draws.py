@@ -1,0 +1,31 @@
+"""The random draws of one shot: independent streams that follow from seed, draw key and count alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+
+class Stream(IntEnum):
+    """Whose draws they are; streams do not know of each other, so that it does not matter who looks first."""
+
+    TAPPED_MODE = 0
+    OTHER_BINS = 1
+    RETURNED_X = 2
+    RETURNED_P = 3
+
+
+@dataclass(frozen=True)
+class Draws:
+    """``count``: how many shots were made since ``key`` was set."""
+
+    seed: int
+    key: tuple[int, ...]
+    count: int
+
+    def generator(self, stream: Stream) -> np.random.Generator:
+        """A generator at the beginning of a stream."""
+        sequence = np.random.SeedSequence(self.seed, spawn_key=(stream, self.count, len(self.key), *self.key))
+        return np.random.Generator(np.random.SFC64(sequence))

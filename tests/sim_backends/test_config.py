@@ -1,0 +1,99 @@
+"""Schema of the [world] table: mistakes are refused with file and key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from labctl.errors import ConfigError
+from labctl.shipped import examples
+from sim_backends.config import load_world
+
+BENCHES = sorted(examples().glob("*.bench.toml"))
+
+
+def changed(folder: Path, changes: Mapping[str, str]) -> Path:
+    text = (examples() / "ideal.bench.toml").read_text()
+    for old, new in changes.items():
+        assert old in text, f"{old!r} is not in the shipped bench"
+        text = text.replace(old, new)
+    path = folder / "my.bench.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", BENCHES, ids=lambda path: path.name)
+def test_shipped_worlds_load(path: Path) -> None:
+    world, resources = load_world(path)
+    assert set(resources) == set(world.units)
+    assert world.places.laser in world.units
+
+
+def test_ideal_is_ideal() -> None:
+    world, resources = load_world(examples() / "ideal.bench.toml")
+    assert world.units["laser"].model == "santec_tsl570"
+    assert resources["laser"] == "TCPIP0::192.168.10.11::5000::SOCKET"
+    assert world.amplifier.n_sp == 1.0
+    assert world.client_receiver.efficiency == world.server_receiver.efficiency == 1.0
+    assert world.client_receiver.electronic_noise == 0.0
+    assert world.channel.loss_out == world.unitary.loop_loss == 0.0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[world.places]\n", "[world.places]\nmagic = 1\n", "unknown key 'places.magic'"),
+        ("[world.modulator]\n", "[world.modulatr]\n", "unknown key 'modulatr'"),
+        ('[world.modulator]\nloss = "6 dB"', '[world.modulator]\nloss = "6 dBm"', "'modulator.loss'"),
+        ('[world.modulator]\nloss = "6 dB"', "[world.modulator]\nloss = 6", "with its unit"),
+        ("[world.client_receiver]\n", "[world.client_receiver]\nefficiency = 1.5\n", "'client_receiver.efficiency'"),
+        ("[world.client_receiver]\n", "[world.client_receiver]\nelectronic_noise = nan\n", "finite"),
+        ("[world.amplifier]\nn_sp = 1.0", "[world.amplifier]\nn_sp = 0.5", "'amplifier.n_sp'"),
+        ('laser = "laser"\nmodulator_i', 'laser = "maser"\nmodulator_i', "places.laser names 'maser'"),
+        ('tap = "client_awg_tap:1"', 'tap = "client_awg_tap"', "'places.tap'"),
+        ('tap = "client_awg_tap:1"', 'tap = "client_awg_tap:0"', "'places.tap'"),
+        ('tap = "client_awg_tap:1"', 'tap = "nobody:1"', "places.tap names 'nobody:1'"),
+        ('"attenuator:1", "attenuator:3"', '"attenuator:1", "voa:3"', "places.attenuators names 'voa:3'"),
+        ('laser = { model = "santec_tsl570" }', "laser = {}", "'units.laser.model' is missing"),
+        ('power_meter = { model = "thorlabs_pm100d" }\n', "", "places.power_meter names 'power_meter'"),
+    ],
+)
+def test_mistakes(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = changed(tmp_path, {old: new})
+    with pytest.raises(ConfigError) as caught:
+        load_world(path)
+    assert caught.value.message.startswith(f"{path}: [world]: ")
+    assert said in caught.value.message
+    assert caught.value.remedy
+
+
+def test_pump_currents_must_rise(tmp_path: Path) -> None:
+    text = '{ pump = "50 mA", gain = 1.3 }'
+    with pytest.raises(ConfigError, match=r"amplifier.*must rise"):
+        load_world(changed(tmp_path, {text: text.replace("50", "0")}))
+
+
+def test_no_world(tmp_path: Path) -> None:
+    path = tmp_path / "real.bench.toml"
+    path.write_text('name = "real"\n')
+    with pytest.raises(ConfigError, match=r"real\.bench\.toml: there is no \[world\] table") as caught:
+        load_world(path)
+    assert "@py" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("[instruments.amplifier]", "[instruments.edfa]"), ('resource = "ASRL/dev/ttyUSB0::INSTR"', 'at = "ASRL"')],
+)
+def test_a_unit_stands_for_an_instrument(tmp_path: Path, old: str, new: str) -> None:
+    with pytest.raises(ConfigError, match=r"\[world\.units\.amplifier\] has no \[instruments\.amplifier\]"):
+        load_world(changed(tmp_path, {old: new}))
+
+
+def test_switches_of_a_model_are_passed_on(tmp_path: Path) -> None:
+    plain = 'server_awg = { model = "keysight_m8190a" }'
+    world, _ = load_world(changed(tmp_path, {plain: plain.replace(" }", ', mode = "WSP", channels = 1 }')}))
+    assert world.units["server_awg"].options() == {"mode": "WSP", "channels": 1}
+    assert world.units["laser"].options() == {}
