@@ -2,10 +2,10 @@
 
     python benchmarks/soak.py [headline|alarm|false-alarms ...] [--data DIR] [--out FOLDER] [--processes 2]
 
-headline      all 10,000 MNIST test images at G = 2, mu = 2 on the ideal bench: accuracy, excess noise, leakage, verdict
+headline      all 10,000 MNIST test images at G = 2, mu = 2 on the ideal bench: accuracy, noise, leakage, verdict
 alarm         MNIST, G = 1.3 agreed and G' = 3 used: images until the alarm, 20 seeds (each must be within 200)
-false-alarms  MNIST, honest at G = 1.3: 200 seeded runs of 100 images at a false-alarm rate of 5 %; the count must lie within
-              the central 99.9 % of its binomial distribution
+false-alarms  MNIST, honest at G = 1.3: 200 seeded runs of 100 images at a false-alarm rate of 5 %; the count must lie
+              within the central 99.9 % of its binomial distribution
 """
 
 from __future__ import annotations

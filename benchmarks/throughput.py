@@ -3,9 +3,10 @@
     python benchmarks/throughput.py [--images 100] [--repeats 5] [--data DIR] [--out FOLDER]
 
 Kernel: per image and layer, every returned quadrature of every bin that the bench's rows have, the correlated measured
-sample and the row powers (explicit modes, no instruments, no estimates, no files). Full path: the shipped ``mnist`` run with everything on: sequencer, drivers, VISA library,
-simulated instruments and twin, estimates, sequential test, events, run file. One BLAS thread. Prints one JSON object; the
-figure to quote is the ratio.
+sample and the row powers (explicit modes, no instruments, no estimates, no files), on one core. Full path: the shipped
+``mnist`` run with everything on: sequencer, drivers, VISA library, simulated instruments and twin, estimates,
+sequential test, events, run file; its twin draws the server's two quadratures on two threads (``--threads 1``: on one).
+One BLAS thread. Prints one JSON object; the figure to quote is the ratio.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from labctl.protocol.encoding import modes_per_row, pack_data, pack_rows
 from labctl.protocol.inference import next_data
 from labctl.session import run_experiment
 from sim_backends.physics import amplify_and_tap, basis_of, plane_of, project, received_plane, vacuum_plane
+from sim_backends.world import World
 
 #: Of the 14-bit generators of the shipped benches: rows are padded to a legal segment length.
 GRANULARITY, MIN_LENGTH = 48, 240
@@ -108,8 +110,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--run", default="mnist")
+    parser.add_argument("--threads", type=int, choices=(1, 2), default=2, help="of the twin, in the full path")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
+    World.threads = min(arguments.threads, os.cpu_count() or 1)
     experiment = load_experiment(arguments.run, data=arguments.data, images=arguments.images)
     kernel = Kernel(experiment)
     rates: dict[str, list[float]] = {"kernel": [], "full": []}
@@ -129,6 +133,7 @@ def main() -> None:
         "run": arguments.run,
         "images": experiment.images,
         "repeats": arguments.repeats,
+        "full_threads": World.threads,
         "full_over_kernel": _spread(ratios),
         "kernel_images_per_s": _spread(rates["kernel"]),
         "full_images_per_s": _spread(rates["full"]),

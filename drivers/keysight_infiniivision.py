@@ -135,8 +135,9 @@ class InfiniiVision(Digitizer):
         new = _Request(tuple(full_scale_v.items()), sample_interval_s, samples, self._link.connection.generation)
         old, self._request = self._request, None
         if old is None or (old.inputs, old.generation) != (new.inputs, new.generation):
-            self._preambles = {}
+            self._preambles, self._pending = {}, []
             self._link.command(";".join([*self._setup_text(full_scale_v), *self._record_text(new)]))
+            new = replace(new, generation=self._link.connection.generation)  # the message may have renewed the line
         elif new != old:
             self._pending = self._record_text(new)  # goes out with the next arm, in one message
         self._recorded = False
@@ -151,7 +152,6 @@ class InfiniiVision(Digitizer):
     def _setup_text(self, full_scale_v: Mapping[int, float]) -> list[str]:
         """What does not depend on the length of the record."""
         link = self._link
-        self._pending = []
         commands = [":STOP", ":ACQuire:MODE RTIMe", link.text(ACQUIRE_TYPE, "HRESolution")]
         for n in range(1, self.capabilities.channels + 1):
             commands.append(link.text(DISPLAY, n in full_scale_v, n))
@@ -193,8 +193,9 @@ class InfiniiVision(Digitizer):
         self._configured()
         self._recorded = False
         # Both event registers are cleared by being read; only the last answer of the three is news.
-        armed, self._pending = [*self._pending, ":TER?;:AER?;:SINGle;:AER?"], []
-        ready = self._numbers(self._link.obey_and_ask(";".join(armed)), 3)[2]
+        replies = self._link.obey_and_ask(";".join([*self._pending, ":TER?;:AER?;:SINGle;:AER?"]))
+        self._pending = []  # not before: what was refused or lost is sent again
+        ready = self._numbers(replies, 3)[2]
         end = self._clock.now() + TRIGGER_TIMEOUT_S if ready == 0 else 0.0
         while ready == 0:
             if self._clock.now() >= end:

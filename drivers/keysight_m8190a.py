@@ -174,8 +174,7 @@ class M8190A(WaveformGenerator):
         self._note_loaded(segment, codes)
 
     def arm(self, segment: int, loops: int, *, external: bool) -> None:
-        parts = [*self._stop_text(), *self._arm_text(segment, loops, external)]
-        self._link.command(*parts)
+        self._initiate([*self._stop_text(), *self._arm_text(segment, loops, external)])
         self._note_armed(segment, loops, external)
 
     def load_and_arm(self, segment: int, codes: Mapping[int, NDArray[np.int16]], loops: int, *, external: bool) -> None:
@@ -183,7 +182,7 @@ class M8190A(WaveformGenerator):
         parts = [*self._stop_text(), *self._load_parts(segment, codes)]
         known = self._lengths | {(channel, segment): len(c) for channel, c in codes.items()}
         parts += self._arm_text(segment, loops, external, known)
-        self._link.command(*parts)
+        self._initiate(parts)
         self._note_loaded(segment, codes)
         self._note_armed(segment, loops, external)
 
@@ -194,8 +193,13 @@ class M8190A(WaveformGenerator):
     def play(self, segment: int, loops: int) -> None:
         """:meth:`arm` and :meth:`trigger` in one message."""
         parts = [*self._stop_text(), *self._arm_text(segment, loops, False)]
-        self._link.command(*parts, f":TRIGger:BEGin{self._channels[0]}")
+        self._initiate([*parts, f":TRIGger:BEGin{self._channels[0]}"])
         self._note_armed(segment, loops, False)
+
+    def _initiate(self, parts: Sequence[Part]) -> None:
+        """Send a message that initiates; refused in part, it may have done so nevertheless."""
+        self._initiated = True
+        self._link.command(*parts)
 
     def stop(self) -> None:
         self._link.command(";".join(f":ABORt{n}" for n in CHANNELS))

@@ -4,8 +4,10 @@ Manual: Keysight, "8163A/B, 8164A/B, 8166A/B Programming Guide", signal conditio
 :OUTPut subsystems, pages 148 and 182). LAN: TCP port 5025, line feed. Slots 1, 3, 5 and 7 are
 attenuators, 2, 4, 6 and 8 their outputs.
 
-``:INPut<n>:ATTenuation`` takes dB, ``:OUTPut<n>:STATe`` is the shutter (1 open). Wavelengths are
-sent with the suffix NM and answered in metres.
+``:INPut<n>:ATTenuation`` is the filter's attenuation plus ``:INPut<n>:OFFSet``, both in dB. What is
+set and read here is the filter's: the offset is made 0 with every attenuation that is set, which
+changes no light by itself, and is taken off again when it is read. ``:OUTPut<n>:STATe`` is the
+shutter (1 open). Wavelengths are sent with the suffix NM and answered in metres.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from labctl.errors import LimitError
 from labctl.interfaces import Attenuator
 from labctl.values import Identity, Range, SafeState, Scalar, Snapshot
 
-ATTENUATION = real(":INPut{}:ATTenuation", "Attenuation without the offset", unit="dB", suffix=" DB")
-OFFSET = real(":INPut{}:OFFSet", "Offset added to the displayed attenuation", unit="dB")
+ATTENUATION = real(":INPut{}:ATTenuation", "Attenuation of the filter plus the offset", unit="dB", suffix=" DB")
+OFFSET = real(":INPut{}:OFFSet", "Offset between the attenuation shown and the filter's", unit="dB")
 WAVELENGTH: Setting[float] = Setting(
     ":INPut{}:WAVelength",
     parse_finite,
@@ -73,10 +75,13 @@ class N7764A(Attenuator):
                 f"{attenuation_db:g} dB is outside {self.attenuation_range_db}",
                 "Spread the attenuation over more channels, or change the light before it.",
             )
-        self._link.set(ATTENUATION, attenuation_db, self._channel(channel))
+        slot = self._channel(channel)
+        texts = (self._link.text(OFFSET, 0.0, slot), self._link.text(ATTENUATION, attenuation_db, slot))
+        self._link.command(";".join(texts))
 
     def attenuation(self, channel: int) -> float:
-        return self._link.get(ATTENUATION, self._channel(channel))
+        slot = self._channel(channel)
+        return self._link.get(ATTENUATION, slot) - self._link.get(OFFSET, slot)
 
     def set_wavelength(self, channel: int, wavelength_m: float) -> None:
         """Metres, vacuum: what the channel's calibration is read for."""
@@ -103,8 +108,9 @@ class N7764A(Attenuator):
     def snapshot(self) -> Snapshot:
         readings: dict[str, Scalar] = {}
         for channel in self.channels:
-            readings[f"attenuation_{channel}_db"] = self._link.get(ATTENUATION, channel)
-            readings[f"offset_{channel}_db"] = self._link.get(OFFSET, channel)
+            shown_db, offset_db = self._link.get(ATTENUATION, channel), self._link.get(OFFSET, channel)
+            readings[f"attenuation_{channel}_db"] = shown_db - offset_db
+            readings[f"offset_{channel}_db"] = offset_db
             readings[f"wavelength_{channel}_m"] = self._link.get(WAVELENGTH, channel)
             readings[f"shutter_open_{channel}"] = self._link.get(SHUTTER_OPEN, channel)
         return readings

@@ -30,6 +30,8 @@ T = TypeVar("T")
 #: An error queue longer than this is no queue.
 MAX_ENTRIES: Final = 100
 _READ_MANUAL = "Compare the command with the instrument's state and manual."
+#: Replies, and behind them one entry of the error queue, whose text may contain ";" as well.
+_REPLIES_AND_ENTRY = re.compile(r'(?:(.*?);)?([+-]?\d+\s*,\s*".*")\s*', re.DOTALL)
 
 
 class ScpiLink:
@@ -123,20 +125,24 @@ class ScpiLink:
 
     def _refused(self, reply: str, command: str) -> InstrumentRefused:
         """``reply``: the first entry of the error queue, which is read to its end."""
-        entries = self._drain(reply)
-        return InstrumentRefused(
-            self.name, "refused: " + "; ".join(map(str, entries)), _READ_MANUAL, command=command[:120]
-        )
+        return self._refusal(self._drain(reply), command[:120])
 
     def obey_and_ask(self, text: str) -> str:
         """Send commands and queries in one message that also reads the error queue; the queries' replies, ";" between.
 
-        Raises InstrumentRefused listing every entry, oldest first.
+        Raises InstrumentRefused listing every entry, oldest first; InstrumentReply when the entry is missing and the
+        error queue is empty.
         """
-        reply, _, entry = self.query(f"{text};{self._error_query}").rpartition(";")
-        if not entry.startswith(("0,", "+0,")):
-            raise self._refused(entry, text)
-        return reply
+        reply = self.query(f"{text};{self._error_query}")
+        match = _REPLIES_AND_ENTRY.fullmatch(reply)
+        if match is None:  # after an error the rest of a message may be left out, the error query with it
+            entries = self._drain(self.connection.query(self._error_query))
+            if entries:
+                raise self._refusal(entries, text[:120])
+            raise InstrumentReply(self.name, f"{reply[:80]!r} has no entry of the error queue", command=text[:120])
+        if not match[2].startswith(("0,", "+0,")):
+            raise self._refused(match[2], text)
+        return match[1] or ""
 
     def query(self, text: str, timeout_s: float | None = None) -> str:
         """The answer to a query. Raises InstrumentRefused when an error came instead."""

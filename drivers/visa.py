@@ -8,6 +8,7 @@ is renewed or cleared, and the instrument must say its name again before a reply
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ MAX_TEXT_REPLY: Final = 1 << 20
 MAX_BLOCK: Final = 1 << 29
 #: How often an instrument is asked for its name after a failure before it is given up.
 IDENTITY_ATTEMPTS: Final = 3
+#: On a serial line, 8N1: a start bit and a stop bit come along.
+BITS_PER_BYTE: Final = 10
 
 _REACH = "Check its power and cable, and that no other program holds it; then run the bench check."
 _FAILURES = (VisaIOError, OSError, RuntimeError, MessageTooLong, BadBlock)
@@ -68,18 +71,18 @@ class Pace:
 
     def __init__(self, clock: Clock, spacing_s: float) -> None:
         self._clock = clock
-        self._spacing_s = spacing_s
-        self._free_at = clock.now() + spacing_s  # who knows who spoke to it last
+        self._spacing_s = self._due_s = spacing_s
+        self._said_at = clock.now()  # who knows who spoke to it last
 
     def wait(self) -> None:
         """Return when the next message may be sent."""
-        now = self._clock.now()
-        if now < self._free_at:
-            self._clock.wait(min(self._free_at - now, self._spacing_s))
+        left_s = self._due_s - max(0.0, self._clock.now() - self._said_at)  # a lab's clock may be set back
+        if left_s > 0:
+            self._clock.wait(left_s)
 
-    def said(self) -> None:
-        """A message was sent, and its answer read."""
-        self._free_at = self._clock.now() + self._spacing_s
+    def said(self, sending_s: float = 0.0) -> None:
+        """A message was given to the line, which may need ``sending_s`` for it, and its answer read if it has one."""
+        self._said_at, self._due_s = self._clock.now(), self._spacing_s + sending_s
 
 
 class VisaLibrary:
@@ -200,7 +203,8 @@ class VisaConnection:
     def write(self, *parts: Part, timeout_s: float | None = None) -> None:
         """Send one message made of ``parts``."""
         message = self._message(parts)
-        self._perform(parts[0], lambda line, deadline: line.write(message, deadline), timeout_s)
+        sending_s = BITS_PER_BYTE * len(message) / (self.settings.baud_rate or math.inf)
+        self._perform(parts[0], lambda line, deadline: line.write(message, deadline), timeout_s, sending_s)
 
     def query(self, *parts: Part, timeout_s: float | None = None) -> str:
         """Send one message and read one line of text, its terminator taken off."""
@@ -273,6 +277,7 @@ class VisaConnection:
         command: Part,
         action: Callable[[Transport, Deadline], T],
         timeout_s: float | None = None,
+        sending_s: float = 0.0,
     ) -> T:
         with self._lock:
             line = self._trusted_line(command)
@@ -286,7 +291,7 @@ class VisaConnection:
                 raise self._translated(error, command, deadline) from error
             finally:
                 if self._pace is not None:
-                    self._pace.said()
+                    self._pace.said(sending_s)
             self._suspect = False
             return result
 
@@ -329,10 +334,12 @@ class VisaConnection:
         for _ in range(IDENTITY_ATTEMPTS):
             if self._pace is not None:
                 self._pace.wait()
-            line.write(self._message((query,)), deadline)
-            reply = self._text(line.read_message(deadline, MAX_TEXT_REPLY), query)
-            if self._pace is not None:
-                self._pace.said()
+            try:
+                line.write(self._message((query,)), deadline)
+                reply = self._text(line.read_message(deadline, MAX_TEXT_REPLY), query)
+            finally:
+                if self._pace is not None:
+                    self._pace.said()
             if reply == expected:
                 return
             if not line.renewable:

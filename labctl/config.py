@@ -32,6 +32,7 @@ from labctl.schema import (
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+InstrumentName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class InstrumentEntry(StrictModel):
@@ -39,7 +40,7 @@ class InstrumentEntry(StrictModel):
 
     driver: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
     resource: Annotated[str, Field(min_length=1)]
-    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    options: dict[str, str | int | float | bool | list[int]] = Field(default_factory=dict)
 
 
 class ChannelRef(StrictModel):
@@ -142,7 +143,7 @@ class BenchConfig(StrictModel):
     visa_library: Annotated[str, Field(pattern=r"^@?\w*$|^.+@\w+$|^/.+$")]
     calibrated: str = ""
     sample_rate: SampleRate
-    instruments: Annotated[dict[str, InstrumentEntry], Field(min_length=1)]
+    instruments: Annotated[dict[InstrumentName, InstrumentEntry], Field(min_length=1)]
     laser: LaserRole
     modulator: ModulatorRole
     unitary: UnitaryRole

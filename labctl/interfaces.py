@@ -2,7 +2,8 @@
 
 Drivers implement these classes for real instruments, and the same drivers talk to the simulated ones: the seam between
 the two is the VISA library under the driver. :class:`Laser`, :class:`Modulator` and :class:`HomodyneDetector` are what
-the sequencer sees; a modulator or a homodyne detector may be one box, or composed (``labctl.optics``) of the boxes below.
+the sequencer sees; a modulator or a homodyne detector may be one box, or composed (``labctl.optics``) of the boxes
+below.
 
 Conventions: SI units, named in the argument; channels count from 1; a setter that returns has been obeyed (the driver
 checked the instrument's error report). Setters raise :class:`~labctl.errors.LimitError` for a value outside the
@@ -98,8 +99,8 @@ class Laser(Instrument):
 class WaveformGenerator(Instrument):
     """An arbitrary waveform generator that plays integer samples from named segments.
 
-    The voltage of a code is ``code / code_max * amplitude_vpp / 2``. ``segment`` numbers count from 1. All channels of one
-    generator start together on one trigger.
+    The voltage of a code is ``code / code_max * amplitude_vpp / 2``. ``segment`` numbers count from 1. All channels of
+    one generator start together on one trigger.
     """
 
     capabilities: GeneratorCapabilities
@@ -225,7 +226,10 @@ class Digitizer(Instrument):
 
     @abstractmethod
     def configure(self, full_scale_v: Mapping[int, float], sample_interval_s: float, samples: int) -> None:
-        """Input range per channel (peak to peak, symmetric about 0), and the record: ``samples`` from the trigger on."""
+        """Input range per channel (peak to peak, symmetric about 0), and ``samples`` to record from the trigger on.
+
+        A driver may send a mere change of the record's length together with the next :meth:`arm`.
+        """
 
     @abstractmethod
     def arm(self) -> None:
@@ -237,7 +241,7 @@ class Digitizer(Instrument):
 
     @abstractmethod
     def read(self, channel: int) -> Trace:
-        """The record of one channel."""
+        """The record of one channel. Raises InstrumentError unless :meth:`wait` has returned since the last arm."""
 
     @abstractmethod
     def stop(self) -> None: ...

@@ -87,9 +87,7 @@ def train(
     return weights
 
 
-def _step(
-    matrix: Matrix, velocity: Matrix, gradient: Matrix, rate: np.float32, recipe: Recipe
-) -> None:
+def _step(matrix: Matrix, velocity: Matrix, gradient: Matrix, rate: np.float32, recipe: Recipe) -> None:
     """One step of descent with momentum and weight decay; changes ``matrix`` and ``velocity``."""
     velocity *= np.float32(recipe.momentum)
     velocity += gradient
@@ -97,22 +95,14 @@ def _step(
     matrix -= rate * velocity
 
 
-def _initial_weights(
-    inputs: int, hidden: int, classes: int, rng: np.random.Generator
-) -> tuple[Matrix, Matrix]:
+def _initial_weights(inputs: int, hidden: int, classes: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
     """Gaussian of variance 2/inputs (He et al. 2015, arXiv:1502.01852); the last, 1/hidden."""
-    first = rng.standard_normal((hidden, inputs), dtype=np.float32) * np.float32(
-        np.sqrt(2 / inputs)
-    )
-    last = rng.standard_normal((classes, hidden), dtype=np.float32) * np.float32(
-        np.sqrt(1 / hidden)
-    )
+    first = rng.standard_normal((hidden, inputs), dtype=np.float32) * np.float32(np.sqrt(2 / inputs))
+    last = rng.standard_normal((classes, hidden), dtype=np.float32) * np.float32(np.sqrt(1 / hidden))
     return first, last
 
 
-def _batches(
-    dataset: Dataset, recipe: Recipe, rng: np.random.Generator
-) -> Iterator[tuple[Matrix, Labels]]:
+def _batches(dataset: Dataset, recipe: Recipe, rng: np.random.Generator) -> Iterator[tuple[Matrix, Labels]]:
     """One epoch: whole batches in random order, each image with its own random shift and noise."""
     height, width = dataset.image_shape
     shift = recipe.shift_pixels
@@ -125,9 +115,7 @@ def _batches(
         down, right = rng.integers(0, 2 * shift + 1, (2, recipe.batch))
         images = windows[chosen, down, right].reshape(recipe.batch, -1)
         if recipe.input_noise:
-            images += np.float32(recipe.input_noise) * rng.standard_normal(
-                images.shape, dtype=np.float32
-            )
+            images += np.float32(recipe.input_noise) * rng.standard_normal(images.shape, dtype=np.float32)
         yield images, dataset.labels[chosen]
 
 
@@ -165,9 +153,7 @@ def noisy_scores(network: Network, images: Matrix, snr: float, rng: np.random.Ge
         if layer:
             values = np.maximum(values, np.float32(0))
         length = np.linalg.norm(values, axis=1, keepdims=True)
-        values = (values / np.where(length > 0, length, 1)) @ (
-            matrix / np.float32(rms_weight(matrix))
-        ).T
+        values = (values / np.where(length > 0, length, 1)) @ (matrix / np.float32(rms_weight(matrix))).T
         values += rng.standard_normal(values.shape, dtype=np.float32) / np.float32(np.sqrt(snr))
     return values
 
@@ -175,9 +161,7 @@ def noisy_scores(network: Network, images: Matrix, snr: float, rng: np.random.Ge
 def rms_weight(matrix: Matrix) -> float:
     """w_rms of a layer (m, d), the padding of an odd d counted."""
     rows, inputs = matrix.shape
-    return float(
-        np.sqrt(np.sum(np.square(matrix, dtype=np.float64)) / (2 * ((inputs + 1) // 2) * rows))
-    )
+    return float(np.sqrt(np.sum(np.square(matrix, dtype=np.float64)) / (2 * ((inputs + 1) // 2) * rows)))
 
 
 def train_network(name: str, training: Dataset, measured_on: Dataset, seed: int) -> Network:
@@ -237,9 +221,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder of the MNIST files (or LABCTL_MNIST)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="new .safetensors file")
-    parser.add_argument(
-        "--held-out", type=int, default=0, metavar="N", help="measure on the last N training images"
-    )
+    parser.add_argument("--held-out", type=int, default=0, metavar="N", help="measure on the last N training images")
     return parser.parse_args(arguments)
 
 

@@ -117,7 +117,7 @@ class AEDFA(Unit):
     def __init__(self, name: str, world: WorldView, options: Mapping[str, object] | None = None) -> None:
         super().__init__(name, world, options)
         take = self.options
-        self._model = take.text("model", "AEDFA-PA-30-B-FA")
+        self._model = take.text("variant", "AEDFA-PA-30-B-FA")
         self._serial = take.text("serial", "24010042")
         self._max = {
             "ACC": take.number("current_max_ma", 1000.0, 1.0, 1e5),

@@ -115,7 +115,7 @@ class InfiniiVisionSetup(ScpiUnit):
 
     def __init__(self, name: str, world: WorldView, options: Mapping[str, object] | None = None) -> None:
         super().__init__(name, world, options)
-        self._model = self.options.text("model", "MSO-X 3104T")
+        self._model = self.options.text("variant", "MSO-X 3104T")
         match = re.fullmatch(r"[DM]SO-?X ?(\d)\d\d(\d)[A-Z]?", self._model)
         if match is None:
             raise ConfigError(

@@ -59,7 +59,7 @@ class N7764A(ScpiUnit):
 
     def __init__(self, name: str, world: WorldView, options: Mapping[str, object] | None = None) -> None:
         super().__init__(name, world, options)
-        self._model = self.options.text("model", "N7764A", tuple(SLOTS))
+        self._model = self.options.text("variant", "N7764A", tuple(SLOTS))
         self._serial = self.options.text("serial", "MY49C00123")
         self.state = AttenuatorState({slot: AttenuatorChannelState() for slot in SLOTS[self._model]})
         self._offsets_db = dict.fromkeys(self.state.channels, 0.0)

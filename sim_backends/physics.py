@@ -184,11 +184,11 @@ def vacuum_plane(generators: Generators, out: Float, threads: int = 1) -> None:
 def received_plane(vacuum: Float, mean: Float, basis: Float, in_mode: Double, isotropic_variance: float) -> Float:
     """Every received quadrature of a shot, explicitly: shape (2, M, B), SNU; ``vacuum`` is overwritten and returned.
 
-    ``vacuum``: a plane of :func:`vacuum_plane`. ``mean``: plane of mean values at the receiver. ``basis``: the (2, 2, B)
-    orthonormal basis of the one mode whose noise is not the others'. ``in_mode``: shape (M, 2), the noise (with any
-    offset of its mean) to stand in that mode; all other modes get independent noise of ``isotropic_variance``. The
-    mode's component is taken out of the white noise and the given one put in its place, so that the plane's covariance
-    is exactly isotropic plus rank one. Rows are done in blocks that stay in the processor's cache.
+    ``vacuum``: a plane of :func:`vacuum_plane`. ``mean``: plane of mean values at the receiver. ``basis``: the
+    orthonormal basis (2, 2, B) of the one mode whose noise is not the others'. ``in_mode``: shape (M, 2), the noise
+    (with any offset of its mean) to stand in that mode; all other modes get independent noise of
+    ``isotropic_variance``. The mode's component is taken out of the white noise and the given one put in its place, so
+    that the plane's covariance is exactly isotropic plus rank one. Rows are done in blocks that stay in the cache.
     """
     scratch = np.empty((2, min(BLOCK_ROWS, mean.shape[1]), mean.shape[2]), dtype=np.float32)
     for start in range(0, mean.shape[1], BLOCK_ROWS):

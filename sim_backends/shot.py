@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -27,11 +28,19 @@ from sim_backends.physics import (
 DUAL_KAPPA = 0.5
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How a shot is drawn. ``buffer``: a plane that the received light may be put into; ``threads``: 1 or 2."""
+
+    draws: Draws
+    buffer: Float
+    threads: int = 1
+
+
 class Shot:
     """Rows of bins on their way from server to client and back.
 
-    ``buffer``: a plane that the received light may be put into. ``threads``: 2 draws the server's quadratures side by
-    side; the numbers are the same.
+    ``lo_factors``: shot noise's standard deviation at client and server, relative to that at their reference power.
     """
 
     def __init__(
@@ -40,17 +49,13 @@ class Shot:
         launch: Launch,
         client: ClientOptics,
         lo_factors: tuple[float, float],
-        draws: Draws,
-        buffer: Float,
-        threads: int = 1,
+        sampling: Sampling,
     ) -> None:
         self._config = config
         self._launch = launch
         self._client = client
-        self._draws = draws
-        self._buffer = buffer
-        self._threads = threads
-        generator = draws.generator(Stream.TAPPED_MODE)
+        self._sampling = sampling
+        generator = sampling.draws.generator(Stream.TAPPED_MODE)
         _, self.rows, self.bins = launch.plane.shape
         self._out = np.sqrt(db_to_ratio(-config.channel.loss_out))
         self._electronic = (
@@ -101,9 +106,10 @@ class Shot:
         in_mode += np.sqrt(isotropic - shared**2) * self._white
         in_mode[~self._driven] = np.sqrt(isotropic) * self._white[~self._driven]
         unit = back[::-1] / norm if norm > 0 else back
-        generators = (self._draws.generator(Stream.RETURNED_X), self._draws.generator(Stream.RETURNED_P))
-        vacuum_plane(generators, self._buffer, self._threads)
-        return received_plane(self._buffer, mean, basis_of(unit), in_mode, isotropic)
+        draws, plane = self._sampling.draws, self._sampling.buffer
+        generators = (draws.generator(Stream.RETURNED_X), draws.generator(Stream.RETURNED_P))
+        vacuum_plane(generators, plane, self._sampling.threads)
+        return received_plane(plane, mean, basis_of(unit), in_mode, isotropic)
 
 
 def _electronic(receiver: ReceiverPhysics, lo_factor: float) -> float:

@@ -63,7 +63,7 @@ class Playback:
 
 @dataclass
 class GeneratorChannelState:
-    """``amplitude_vpp``: full scale, peak to peak. ``playback``: what plays (or waits for its trigger), None when stopped."""
+    """``amplitude_vpp``: full scale, peak to peak. ``playback``: what plays; None when nothing does."""
 
     amplitude_vpp: float = 0.5
     output_on: bool = False
@@ -73,6 +73,8 @@ class GeneratorChannelState:
 
 @dataclass
 class GeneratorState:
+    """One sample clock for all channels."""
+
     sample_rate_hz: float = 1e9
     channels: list[GeneratorChannelState] = field(default_factory=list)
 
@@ -87,6 +89,8 @@ class DigitizerChannelState:
 
 @dataclass
 class DigitizerState:
+    """Its inputs, channel 1 first."""
+
     channels: list[DigitizerChannelState] = field(default_factory=list)
 
 

@@ -73,7 +73,7 @@ class PM100D(ScpiUnit):
 
     def __init__(self, name: str, world: WorldView, options: Mapping[str, object] | None = None) -> None:
         super().__init__(name, world, options)
-        self._model = self.options.text("model", "PM100D", MODELS)
+        self._model = self.options.text("variant", "PM100D", MODELS)
         self._serial = self.options.text("serial", "P0012345")
         self._sensor_serial = self.options.text("sensor_serial", "M00654321")
         self._zero_w = 0.0

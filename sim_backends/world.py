@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from sim_backends.circuit import Circuit, Launch, emitted_power_w
 from sim_backends.config import ReceiverPhysics, WorldConfig
 from sim_backends.draws import Draws, Stream
 from sim_backends.physics import Float
-from sim_backends.shot import Shot
+from sim_backends.shot import Sampling, Shot
 from sim_backends.state import ChannelRecord, DigitizerState, GeneratorState
 
 
@@ -59,7 +59,12 @@ class SimulatedUnit(Protocol):
 
 
 class World:
-    """Physics only: it knows what instruments were told and the light between them."""
+    """Physics only: it knows what instruments were told and the light between them.
+
+    ``threads``: the server's two quadratures are drawn side by side where there is a processor for each.
+    """
+
+    threads: ClassVar[int] = min(2, os.cpu_count() or 1)
 
     def __init__(self, config: WorldConfig) -> None:
         self._config = config
@@ -73,8 +78,6 @@ class World:
         self._triggered = False
         self._draws = Draws(0, (), 0)
         self._other: np.random.Generator | None = None
-        #: For the server's noise: its two quadratures are drawn side by side where there is a processor for each.
-        self.threads = min(2, os.cpu_count() or 1)
         self._buffers: dict[tuple[int, ...], Float] = {}
 
     def connect(self, units: Mapping[str, SimulatedUnit]) -> None:
@@ -190,15 +193,8 @@ class World:
         if shape not in self._buffers:
             self._buffers[shape] = np.empty(shape, np.float32)
         self._draws = Draws(self._seed, self._key, self._count)
-        shot = Shot(
-            self._config,
-            launch,
-            circuit.client(shape[2]),
-            factors,
-            self._draws,
-            self._buffers[shape],
-            self.threads,
-        )
+        sampling = Sampling(self._draws, self._buffers[shape], self.threads)
+        shot = Shot(self._config, launch, circuit.client(shape[2]), factors, sampling)
         self._other = None
         self._count += 1
         return shot

@@ -82,11 +82,9 @@ class LoopUnitary:
                 generator.arm(SEGMENT, rows, external=True)
 
     def _changed(self, name: str, codes: dict[int, Codes]) -> dict[int, Codes]:
-        """The channels whose drive is not in the generator's memory yet; all when the row has another length."""
+        """The channels whose drive is not in the generator's memory yet: all of them, when the row's length changed."""
         loaded = self._loaded.get(name, {})
         self._loaded[name] = codes
-        changed = {
+        return {
             channel: row for channel, row in codes.items() if not np.array_equal(loaded.get(channel, _NO_CODES), row)
         }
-        resized = any(len(row) != len(loaded.get(channel, row)) for channel, row in codes.items())
-        return codes if resized else changed

@@ -28,7 +28,7 @@ LOST_SHOT_NOISE = 0.5
 
 @dataclass(frozen=True)
 class Sent:
-    """One layer as launched: 2 Re α and 2 Im α, shape (2, rows, modes), SNU, in the order of return; and Σs² of each."""
+    """One layer as launched: 2 Re α and 2 Im α, shape (2, rows, modes), SNU, in order of return; and Σs² of each."""
 
     quadratures: NDArray[np.float32]
     squared: tuple[float, ...]

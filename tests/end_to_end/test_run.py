@@ -145,8 +145,12 @@ def test_laser_switched_off_within_an_image(lab: Lab) -> None:
 # --- cables are pulled -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", ["UNPLUG", "SILENT"])
-@pytest.mark.parametrize("name", INSTRUMENTS)
+STRUCK = [(name, "UNPLUG") for name in INSTRUMENTS] + [
+    (name, "SILENT") for name in ("laser", "amplifier", "server_scope")
+]
+
+
+@pytest.mark.parametrize(("name", "fault"), STRUCK, ids=str)
 def test_any_one_instrument_unplugged(lab: Lab, name: str, fault: str) -> None:
     followed = Followed(lambda: told("SIM", f':FAULt "{name}",{fault}', "\n"))
     error = followed.error

@@ -1,7 +1,8 @@
 """The twin's noise against section 3 of docs/physics.md, row by row, mode by mode.
 
-Every figure is an estimate from R independent rows with a known standard error; each test allows 4.5 of them on each of its
-figures, so that a right twin fails one in 150,000 times a figure (about 200 figures here: one in 700 seeds; seeds are fixed).
+Every figure is an estimate from R independent rows with a known standard error; each test allows 4.5 of them on each
+of its figures, so that a right twin fails one in 150,000 times a figure (about 200 figures here: one in 700 seeds;
+seeds are fixed).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ SHOTS = 10
 GAINS = [1.3, 2.0, 3.4142, 8.0]
 
 
-def run(bench: BareBench, inputs: int, gain: float, seed: int, tau: float | None = None):  # noqa: ANN201
-    """Noises of many rows: (client's noise, complex residual of all modes, z); means by the agreed formulas taken out."""
+def run(bench: BareBench, inputs: int, gain: float, seed: int, tau: float | None = None):
+    """Noises of many rows: (client's noise, complex residual of all modes, z); agreed means are taken out."""
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=(ROWS, inputs))
     data = pack_data(np.abs(rng.normal(size=inputs)))
@@ -101,7 +102,8 @@ def test_amplifier_noise_and_tap(n_sp: float, tau: float) -> None:
     back = np.concatenate(modes) - np.sqrt(0.5) * theory.amplitude_factor * 2 * collected
     variance = 1 + theory.returned_excess / 2
     close(back.real.var(), variance, variance * np.sqrt(2 / rows) + 1e-4)
-    close(np.mean(noise * back.real), theory.covariance * np.sqrt(0.5), np.sqrt(3 * theory.measured_variance * variance / rows))
+    spread = np.sqrt(3 * theory.measured_variance * variance / rows)
+    close(np.mean(noise * back.real), theory.covariance * np.sqrt(0.5), spread)
 
 
 def test_losses_and_detectors() -> None:
@@ -158,7 +160,7 @@ def test_loop_loss_weakens_early_bins() -> None:
 
 @pytest.mark.parametrize("loop_loss", ["0 dB", "0.05 dB"])
 def test_bin_by_bin_loop_agrees_with_its_closed_form(loop_loss: str) -> None:
-    """The slow pass through the loop, without loss, is the closed form; its mode is the mode that a lossy pass fills."""
+    """The slow pass through the loop, without loss, is the closed form; a lossy one fills what it collects."""
     from sim_backends.physics import LoopDrive, basis_of, plane_of, project, round_trip_mean
 
     rng = np.random.default_rng(2)

@@ -114,12 +114,8 @@ def test_without_noise_the_normalised_network_decides_as_the_plain_one(script: M
     assert np.mean(scores.argmax(axis=1) == network.predict(dataset.images)) > 0.999
 
 
-@pytest.mark.parametrize(
-    ("gain", "photons", "snr"), [(2.0, 2.0, 2.0), (2.0, 4.0, 4.0), (1.3, 4.0, 2.1081)]
-)
-def test_signal_to_noise_of_a_product(
-    gain: float, photons: float, snr: float, script: ModuleType
-) -> None:
+@pytest.mark.parametrize(("gain", "photons", "snr"), [(2.0, 2.0, 2.0), (2.0, 4.0, 4.0), (1.3, 4.0, 2.1081)])
+def test_signal_to_noise_of_a_product(gain: float, photons: float, snr: float, script: ModuleType) -> None:
     assert script.snr_of_product(gain, photons) == pytest.approx(snr, rel=1e-4)
 
 
@@ -139,9 +135,7 @@ def test_it_runs_as_a_script_and_says_what_is_wrong(tmp_path: Path) -> None:
         "--out",
         "x.safetensors",
     ]
-    ended = subprocess.run(
-        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    ended = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "train-images-idx3-ubyte" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -199,12 +199,12 @@ def test_state_is_what_stands_at_the_input() -> None:
 
 def test_models_and_options() -> None:
     world = Inputs()
-    small = Bench(model="DSOX1102G", serial="CN1")
+    small = Bench(variant="DSOX1102G", serial="CN1")
     assert small.ask("*IDN?").split(",")[:3] == ["KEYSIGHT TECHNOLOGIES", "DSOX1102G", "CN1"]
     small.send(":CHAN3:DISP 1")
     assert small.errors() == [-241]
     assert len(open_unit("keysight_infiniivision", "x", world, {}).state.channels) == 4
-    for wrong in ({"model": "TDS210"}, {"bits": 14}, {"channels": 1}, {"colour": "red"}, {"levels": 0}):
+    for wrong in ({"variant": "TDS210"}, {"bits": 14}, {"channels": 1}, {"colour": "red"}, {"levels": 0}):
         with pytest.raises(ConfigError):
             open_unit("keysight_infiniivision", "x", world, wrong)
 

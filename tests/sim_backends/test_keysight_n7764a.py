@@ -132,7 +132,7 @@ def test_reset_keeps_the_very_objects_the_world_looks_at(unit: N7764A, client: C
 
 
 def test_smaller_models_have_fewer_slots(world: QuietWorld) -> None:
-    client = Client(open_unit("keysight_n7764a", "voa", world, {"model": "N7761A", "serial": "X"}))
+    client = Client(open_unit("keysight_n7764a", "voa", world, {"variant": "N7761A", "serial": "X"}))
     assert client.ask("*IDN?") == client.ask(":SLOT1:IDN?") == "Keysight Technologies,N7761A,X,1.28"
     client.write(":INP3:ATT 1")
     assert client.errors() == [-114]

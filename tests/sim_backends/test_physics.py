@@ -20,6 +20,7 @@ from sim_backends.physics import (
     received_plane,
     reversed_bins,
     round_trip_mean,
+    vacuum_plane,
 )
 
 SIGMAS = 4.5
@@ -129,7 +130,9 @@ def test_received_plane_is_isotropic_but_for_one_mode(isotropic: float) -> None:
     mode /= np.linalg.norm(mode)
     in_mode = rng(3).normal(scale=np.sqrt(2.5), size=(rows, 2))
     mean = np.full((2, rows, bins), 0.7, dtype=np.float32)
-    plane = received_plane(rng(4), mean, basis_of(mode), in_mode, isotropic)
+    vacuum = np.empty_like(mean)
+    vacuum_plane((rng(4), rng(5)), vacuum)
+    plane = received_plane(vacuum, mean, basis_of(mode), in_mode, isotropic)
     noise = plane - mean
     np.testing.assert_allclose(project(noise, basis_of(mode)), in_mode, atol=1e-5)
     flat = np.concatenate([noise[0], noise[1]], axis=1)  # X and P of each bin
@@ -143,12 +146,10 @@ def test_received_plane_is_isotropic_but_for_one_mode(isotropic: float) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 3, 1000])
-def test_a_plane_to_fill_gives_the_same(rows: int) -> None:
-    mean = np.ones((2, rows, 4), dtype=np.float32)
-    basis, in_mode = basis_of(np.eye(4)[0].astype(complex)), np.zeros((rows, 2))
-    fresh = received_plane(rng(), mean, basis, in_mode, 1.2)
-    out = np.full_like(mean, np.nan)
-    again = received_plane(rng(), mean, basis, in_mode, 1.2, out)
-    assert again is out
-    np.testing.assert_array_equal(again, fresh)
-    np.testing.assert_array_equal(mean, 1.0)
+def test_two_threads_draw_the_same(rows: int) -> None:
+    planes = np.full((2, 2, rows, 100), np.nan, dtype=np.float32)
+    for plane, threads in zip(planes, (1, 2), strict=True):
+        vacuum_plane((rng(1), rng(2)), plane, threads)
+    np.testing.assert_array_equal(planes[0], planes[1])
+    assert np.isfinite(planes).all()
+    assert not np.array_equal(planes[0, 0], planes[0, 1])

@@ -44,7 +44,7 @@ class OneUnit:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.unit = InfiniiVision("scope", Sine(), {"model": "DSOX1102G"})
+        self.unit = InfiniiVision("scope", Sine(), {"variant": "DSOX1102G"})
         self.unit.lock = self.lock
 
     def resources(self) -> list[str]:

@@ -20,7 +20,7 @@ RESOURCE = "USB0::0x1313::0x8072::P2000000::INSTR"
 class MeterLab(SmallLab):
     def __init__(self) -> None:
         super().__init__()
-        self.meter = open_unit("thorlabs_pm100d", "meter", self.world, {"model": "PM100USB"})
+        self.meter = open_unit("thorlabs_pm100d", "meter", self.world, {"variant": "PM100USB"})
         self.world.power_w["meter"] = 2.5e-3
 
     def resources(self) -> list[str]:
