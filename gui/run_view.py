@@ -12,6 +12,7 @@ from labctl.record import Run
 
 # Okabe-Ito colours: told apart by everybody.
 BLUE, ORANGE, GREEN, SKY = "#0072B2", "#D55E00", "#009E73", "#56B4E9"
+PAPER, INK = "white", "black"
 
 
 def text_summary(run: Run) -> str:
@@ -40,8 +41,8 @@ class RunView(QWidget):
     def __init__(self, run: Run) -> None:
         super().__init__()
         self.setWindowTitle(f"labctl: {run.path.name}")
-        self.accuracy = _plot("Accuracy so far", "accuracy", "")
-        self.noise = _plot("Residual noise so far", "excess noise", "SNU")
+        self.accuracy = _plot("Accuracy so far", "accuracy", "", -30)
+        self.noise = _plot("Residual noise so far", "excess noise", "SNU", 10)
         layout = QVBoxLayout(self)
         if run.started.simulated:
             layout.addWidget(_banner())
@@ -76,16 +77,20 @@ def _banner() -> QLabel:
     return banner
 
 
-def _plot(title: str, axis: str, unit: str) -> pg.PlotWidget:
-    plot = pg.PlotWidget()
-    plot.setTitle(title)
+def _plot(title: str, axis: str, unit: str, legend_y: int) -> pg.PlotWidget:
+    """``legend_y``: of the legend, from the top when positive, from the bottom when negative."""
+    plot = pg.PlotWidget(background=PAPER)
+    plot.setTitle(title, color=INK)
     plot.setAccessibleName(title)
     plot.setLabel("bottom", "images")
     plot.setLabel("left", f"{axis} ({unit})" if unit else axis)
     for side in ("bottom", "left"):
-        plot.getAxis(side).enableAutoSIPrefix(False)
+        axis_item = plot.getAxis(side)
+        axis_item.enableAutoSIPrefix(False)
+        axis_item.setPen(INK)
+        axis_item.setTextPen(INK)
     plot.showGrid(x=True, y=True, alpha=0.2)
-    plot.addLegend(offset=(-10, 10))
+    plot.addLegend(offset=(-10, legend_y), labelTextColor=INK)
     return plot
 
 
@@ -97,7 +102,7 @@ def _line(
     colour: str,
     style: Qt.PenStyle = Qt.PenStyle.SolidLine,
 ) -> None:
-    plot.plot(x, y, name=name, pen=pg.mkPen(colour, width=1, style=style))
+    plot.plot(x, y, name=name, pen=pg.mkPen(colour, width=2, style=style))
 
 
 def _band(plot: pg.PlotWidget, x: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> None:

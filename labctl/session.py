@@ -141,7 +141,10 @@ class _Ending:
                 pooled=pooled,
                 layers=layers,
             )
-            self._bus.publish(self.finished)
+            try:
+                self._bus.publish(self.finished)
+            except LabctlError as error:  # the run file cannot be ended; what ended the run counts for more
+                self.error = self.error or error
         return self.finished
 
     def _verdict(self, status: Status) -> Verdict | None:

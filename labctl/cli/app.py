@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from labctl.cli import bench_commands, exits, run_commands
+from labctl.cli import bench_commands, exits, gui_command, run_commands
 from labctl.cli.report import print_json, say, say_error
 from labctl.cli.signals import Stopped, stopping_at_once
 from labctl.errors import ConfigError
@@ -31,6 +31,7 @@ bench = typer.Typer(help="Look at a bench, and make it safe.", no_args_is_help=T
 app.add_typer(bench, name="bench")
 app.command()(run_commands.demo)
 app.command()(run_commands.run)
+app.command()(gui_command.gui)
 bench.command()(bench_commands.check)
 bench.command()(bench_commands.safe)
 

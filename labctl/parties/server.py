@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ from labctl.protocol.estimation import Receiver, ResidualSums, residual_sums
 
 #: Residual noise below this fraction of the calibrated dark variance: the receiver has lost its local oscillator.
 LOST_SHOT_NOISE = 0.5
+#: The signal must stand out of the noise of its own estimate by this many standard deviations.
+LOST_SIGNAL_SIGMA = 5.0
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,16 @@ class Server:
         self._channel.send(LayerSent(ready.image, layer))
 
     def measure(self) -> ResidualSums:
-        """The sums of section 5 over the returned light. Raises GateError when there is no shot noise to speak of."""
+        """The sums of section 5 over the returned light. Raises GateError when shot noise or signal are lost."""
         returned = self._channel.receive(LayerReturned)
         sent = self._sent[self._check(returned.image, returned.layer)]
         sums = ResidualSums()
         for s, squared, r in zip(sent.quadratures, sent.squared, self._detector.read(), strict=True):
             sums += residual_sums(s, r.samples, received_unit=r.unit_snu, launched_squared=squared)
+        self._refuse_lost_light(sums)
+        return sums
+
+    def _refuse_lost_light(self, sums: ResidualSums) -> None:
         residual = (sums.rr - sums.sr**2 / sums.ss) / sums.n_samples
         if residual < LOST_SHOT_NOISE * self._receiver.sigma0_sq:
             raise GateError(
@@ -90,7 +97,11 @@ class Server:
                 f" {self._receiver.sigma0_sq:.3g}: the local oscillator is lost",
                 "Check that the laser emits and that light reaches the server's receiver.",
             )
-        return sums
+        if sums.sr < LOST_SIGNAL_SIGMA * math.sqrt(residual * sums.ss):
+            raise GateError(
+                "server receiver: what comes back has nothing of what was sent, or has the wrong phase",
+                "Check the way back to the server, its phase reference, and that its channels are not swapped.",
+            )
 
     def judge(self, accepted: bool) -> None:
         """Tell the client whether to go on."""

@@ -80,3 +80,35 @@ def test_a_pump_that_goes_off_by_itself_is_seen(simulated: ContractBench) -> Non
     stranger.write(":DRIV:MCTRL 0\r")
     simulated.lab.advance(1.0)
     assert not amplifier.emission()
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_what_stays_silent_does_not_disturb_what_follows(
+    tmp_path: Path, simulated: ContractBench, fitted: bool
+) -> None:
+    """A command that comes sooner than 50 ms after another is lost in this unit: the spacing must hold while the line
+    is mended after a query without answer, and in what is asked next.
+    """
+    text = simulated.path.read_text().replace(
+        'amplifier = { model = "amonics_aedfa" }',
+        f'amplifier = {{ model = "amonics_aedfa", strict_spacing = true, input_monitor = {str(fitted).lower()} }}',
+    )
+    path = tmp_path / "spaced.bench.toml"
+    path.write_text(text)
+    assert "strict_spacing" in text
+    bench = ContractBench(path, simulated=True)
+    try:
+        amplifier = bench.get(Amplifier)
+        for current_a in (0.05, 0.1):
+            snapshot = amplifier.snapshot()
+            assert ("input_power_w" in snapshot) is fitted
+            assert "output_power_w" not in snapshot
+            assert "box_temperature_c" in snapshot
+            assert not amplifier.problems()
+            amplifier.set_pump(current_a)
+            assert amplifier.pump() == pytest.approx(current_a, abs=0.2e-3)
+        amplifier.set_emission(True)
+        assert amplifier.emission()
+        assert amplifier.safe_state().dark
+    finally:
+        bench.close()

@@ -8,7 +8,15 @@ import pytest
 from drivers.keysight_infiniivision import TRIGGER_TIMEOUT_S, InfiniiVision
 from drivers.visa import VisaLibrary
 from labctl.clock import SteppedClock
-from labctl.errors import InstrumentError, InstrumentReply, InstrumentTimeout, LimitError, WrongInstrument
+from labctl.errors import (
+    InstrumentError,
+    InstrumentLost,
+    InstrumentRefused,
+    InstrumentReply,
+    InstrumentTimeout,
+    LimitError,
+    WrongInstrument,
+)
 from tests.drivers.scripted import Answer, Script, ScriptedVisa, checked
 
 RESOURCE = "TCPIP0::192.168.10.14::5025::SOCKET"
@@ -24,7 +32,10 @@ CONFIGURE = (
     ":TRIGger:EDGE:SLOPe POSitive;:TRIGger:SWEep NORMal;:WAVeform:FORMat WORD;"
     ":WAVeform:BYTeorder LSBFirst;:WAVeform:UNSigned 0;:WAVeform:POINts:MODE RAW;"
 ) + RECORD.format("1e-06", "1e-07", 1000)
-CONFIGURED = [*OPENING, *checked(CONFIGURE, error=OK), (":TER?;:AER?", "+1;+1")]
+CONFIGURED = [*OPENING, *checked(CONFIGURE, error=OK)]
+ARM = ":TER?;:AER?;:SINGle;:AER?;:SYSTem:ERRor?"
+ARMED = f"+0;+0;+1;{OK}"
+NOT_YET = f"+1;+1;+0;{OK}"  # what the registers held before is no news
 PREAMBLE_QUERY = ":WAVeform:SOURce CHANnel1;:WAVeform:PREamble?"
 DATA_QUERY = ":WAVeform:SOURce CHANnel1;:WAVeform:DATA?"
 PREAMBLE = "+1,+3,{points},+1,{xinc},{xor},+0,+1.0E-05,+0.0E+00,+0"
@@ -40,7 +51,7 @@ def data(codes: np.ndarray) -> tuple[str, bytes]:
 
 
 SHOT: Script = [
-    (":SINGle;:AER?", "+1"),
+    (ARM, ARMED),
     (":OPERegister:CONDition?;:TER?", "+0;+1"),
 ]
 
@@ -133,14 +144,14 @@ def test_too_few_samples() -> None:
 
 
 def test_arming_waits_for_the_trigger_to_be_ready() -> None:
-    made, visa, clock = scope((":SINGle;:AER?", "+0"), (":AER?", "+0"), (":AER?", "+1"))
+    made, visa, clock = scope((ARM, NOT_YET), (":AER?", "+0"), (":AER?", "+1"))
     made.arm()
     assert clock.now() > 0
     visa.finished()
 
 
 def test_an_arming_that_never_comes() -> None:
-    made, _, clock = scope((":SINGle;:AER?", "+0"), *[(":AER?", "+0")] * 30_000)
+    made, _, clock = scope((ARM, NOT_YET), *[(":AER?", "+0")] * 30_000)
     with pytest.raises(InstrumentTimeout, match="ready"):
         made.arm()
     assert clock.now() == pytest.approx(TRIGGER_TIMEOUT_S, rel=0.01)
@@ -207,7 +218,7 @@ def test_safe_state() -> None:
 
 
 def test_nothing_is_read_before_a_record_was_taken() -> None:
-    made, visa, _ = scope((":SINGle;:AER?", "+1"))
+    made, visa, _ = scope((ARM, ARMED))
     with pytest.raises(InstrumentError, match="recorded nothing"):
         made.read(1)
     made.arm()
@@ -216,12 +227,22 @@ def test_nothing_is_read_before_a_record_was_taken() -> None:
     visa.finished()
 
 
-def test_another_length_alone_is_a_short_message_and_has_its_own_preamble() -> None:
-    again: Script = [
-        *checked(":STOP;" + RECORD.format("5e-07", "5e-08", 500), error=OK),
-        (":TER?;:AER?", "+0;+0"),
-    ]
-    made, visa, _ = scope(*SHOT, preamble(), data(np.zeros(1000)), *again, *SHOT, preamble("+500"), data(np.ones(500)))
+SHORTER = RECORD.format("5e-07", "5e-08", 500) + ";" + ARM
+
+
+def test_another_length_goes_out_with_the_next_arming_and_has_its_own_preamble() -> None:
+    shorter: Script = [(SHORTER, ARMED), SHOT[1]]
+    made, visa, _ = scope(
+        *SHOT,
+        preamble(),
+        data(np.zeros(1000)),
+        *shorter,
+        preamble("+500"),
+        data(np.ones(500)),
+        (RECORD.format("1e-06", "1e-07", 1000) + ";" + ARM, ARMED),
+        SHOT[1],
+        data(np.full(1000, 2)),
+    )
     made.arm()
     made.wait()
     assert len(made.read(1).codes) == 1000
@@ -231,4 +252,89 @@ def test_another_length_alone_is_a_short_message_and_has_its_own_preamble() -> N
     made.arm()
     made.wait()
     assert made.read(1).codes.tolist() == [1] * 500
+    made.configure({1: 0.4}, 1e-9, 1000)
+    made.arm()
+    made.wait()
+    assert made.read(1).codes.tolist() == [2] * 1000
+    visa.finished()
+
+
+def test_the_same_record_again_sends_nothing_and_the_last_length_counts() -> None:
+    made, visa, _ = scope(*SHOT, (SHORTER, ARMED), SHOT[1], *SHOT)
+    made.configure({1: 0.4}, 1e-9, 1000)
+    made.arm()
+    made.wait()
+    for samples in (800, 500, 500):
+        made.configure({1: 0.4}, 1e-9, samples)
+    for _ in range(2):
+        made.arm()
+        made.wait()
+    visa.finished()
+
+
+def test_other_inputs_are_set_up_anew() -> None:
+    made, visa, _ = scope(*checked(CONFIGURE.replace("RANGe 0.4", "RANGe 0.8"), error=OK), *SHOT)
+    made.configure({1: 0.4}, 1e-9, 500)
+    made.configure({1: 0.8}, 1e-9, 1000)
+    made.arm()
+    made.wait()
+    visa.finished()
+
+
+def test_a_refused_record_length_is_reported_and_not_forgotten() -> None:
+    refused = '+0;+0;+1;-222,"Data out of range;no such record"'
+    made, visa, _ = scope((SHORTER, refused), (":SYSTem:ERRor?", OK), (SHORTER, ARMED))
+    made.configure({1: 0.4}, 1e-9, 500)
+    with pytest.raises(InstrumentRefused, match="-222 Data out of range;no such record"):
+        made.arm()
+    made.arm()
+    visa.finished()
+
+
+def test_a_configuration_that_was_refused_is_none() -> None:
+    louder = CONFIGURE.replace("RANGe 0.4", "RANGe 0.8")
+    made, visa, _ = scope(
+        *checked(louder, error='-221,"Settings conflict"'),
+        (":SYSTem:ERRor?", OK),
+        *checked(CONFIGURE, error=OK),
+    )
+    with pytest.raises(InstrumentRefused):
+        made.configure({1: 0.8}, 1e-9, 1000)
+    with pytest.raises(InstrumentError, match="not been configured"):
+        made.arm()
+    made.configure({1: 0.4}, 1e-9, 1000)
+    visa.finished()
+
+
+def test_configuring_on_a_line_that_it_renews_counts() -> None:
+    """The new record length is not all that a renewed line needs: everything is sent, and once."""
+    visa = ScriptedVisa(
+        [*CONFIGURED, (":OPERegister:CONDition?;:TER?", None)],
+        [IDENTITY, (":SYSTem:ERRor?", OK), *checked(CONFIGURE, error=OK), *SHOT],
+    )
+    made = InfiniiVision("scope", RESOURCE, VisaLibrary(visa), SteppedClock())
+    made.open()
+    made.configure({1: 0.4}, 1e-9, 1000)
+    with pytest.raises(InstrumentTimeout):
+        made.wait()
+    with pytest.raises(InstrumentLost, match="renewed"):
+        made.arm()
+    made.configure({1: 0.4}, 1e-9, 1000)
+    made.arm()
+    made.wait()
+    visa.finished()
+
+
+def test_the_first_message_after_a_failure_may_be_the_configuration() -> None:
+    visa = ScriptedVisa(
+        [*OPENING, (":SYSTem:ERRor?", None)],
+        [IDENTITY, *checked(CONFIGURE, error=OK), *SHOT],
+    )
+    made = InfiniiVision("scope", RESOURCE, VisaLibrary(visa), SteppedClock())
+    made.open()
+    with pytest.raises(InstrumentTimeout):
+        made.problems()
+    made.configure({1: 0.4}, 1e-9, 1000)
+    made.arm()
+    made.wait()
     visa.finished()

@@ -165,11 +165,50 @@ def test_a_refused_arming_is_not_remembered() -> None:
     made, visa = loaded(
         *checked(arming(0, 10, hardware="OFF"), error='-221,"Settings conflict"'),
         (":SYSTem:ERRor?", '0,"No error"'),
-        *checked(arming(0, 10, hardware="OFF")),
+        *checked(":ABORt1;" + arming(0, 10, hardware="OFF")),  # in part it may have been obeyed
     )
     with pytest.raises(InstrumentRefused, match="-221"):
         made.arm(1, 10, external=True)
     made.arm(1, 10, external=True)
+    visa.finished()
+
+
+def test_playing_is_arming_and_starting_in_one_message() -> None:
+    made, visa = loaded(
+        *checked(arming(0, 10, hardware="OFF")),
+        *checked(":ABORt1;" + arming(0, 10, new=False, hardware="ON") + ":TRIGger:BEGin1"),
+        *checked(":ABORt1;" + arming(1, 20) + ":TRIGger:BEGin1"),
+        *checked(":ABORt1;" + arming(1, 20, new=False, hardware="OFF")),
+    )
+    made.arm(1, 10, external=True)
+    made.play(1, 10)
+    made.play(1, 20)
+    made.arm(1, 20, external=True)
+    visa.finished()
+
+
+def test_what_is_not_played() -> None:
+    made, visa = loaded()
+    with pytest.raises(LimitError, match="not loaded"):
+        made.play(2, 1)
+    with pytest.raises(LimitError, match="loops"):
+        made.play(1, 0)
+    unconfigured, _ = generator(configured=False)
+    with pytest.raises(InstrumentError, match="not been configured"):
+        unconfigured.play(1, 1)
+    visa.finished()
+
+
+def test_a_refused_playback_is_not_remembered() -> None:
+    playing = arming(0, 10, hardware="ON") + ":TRIGger:BEGin1"
+    made, visa = loaded(
+        *checked(playing, error='-221,"Settings conflict"'),
+        (":SYSTem:ERRor?", '0,"No error"'),
+        *checked(":ABORt1;" + playing),
+    )
+    with pytest.raises(InstrumentRefused, match="-221"):
+        made.play(1, 10)
+    made.play(1, 10)
     visa.finished()
 
 

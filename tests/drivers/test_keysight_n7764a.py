@@ -24,10 +24,19 @@ def attenuator(*pairs: tuple[str, Answer]) -> tuple[N7764A, ScriptedVisa]:
 
 def test_attenuation_of_a_slot() -> None:
     made, visa = attenuator(
-        *checked(":INPut3:ATTenuation 32.5 DB", error=OK), (":INPut3:ATTenuation?", "+3.25000000E+001")
+        *checked(":INPut3:OFFSet 0;:INPut3:ATTenuation 32.5 DB", error=OK),
+        (":INPut3:ATTenuation?", "+3.25000000E+001"),
+        (":INPut3:OFFSet?", "+0.00000000E+000"),
     )
     made.set_attenuation(3, 32.5)
     assert made.attenuation(3) == 32.5
+    visa.finished()
+
+
+def test_an_offset_set_by_others_is_no_attenuation() -> None:
+    """What is shown is the filter's attenuation plus the offset."""
+    made, visa = attenuator((":INPut3:ATTenuation?", "+1.25000000E+001"), (":INPut3:OFFSet?", "+2.50000000E+000"))
+    assert made.attenuation(3) == 10.0
     visa.finished()
 
 
@@ -62,7 +71,7 @@ def test_what_is_not_sent() -> None:
 
 def test_a_refusal() -> None:
     made, _ = attenuator(
-        *checked(":INPut1:ATTenuation 44 DB", error='-222,"Data out of range"'),
+        *checked(":INPut1:OFFSet 0;:INPut1:ATTenuation 44 DB", error='-222,"Data out of range"'),
         (":SYSTem:ERRor?", OK),
     )
     with pytest.raises(InstrumentRefused, match="-222"):

@@ -138,3 +138,57 @@ def test_a_query_that_stays_silent_for_no_reason() -> None:
     box.open("ACME", r"Box-\d")
     with pytest.raises(InstrumentTimeout):
         box.get(POWER)
+
+
+ASKING = ":POWer 3;:POWer?;:STATe?;:SYSTem:ERRor?"
+
+
+def test_obeying_and_answering_in_one_message() -> None:
+    box, visa = link((ASKING, '+3.0E+00;1;+0,"No error"'), (":POWer 2;:SYSTem:ERRor?", '0,"No error"'))
+    assert box.obey_and_ask(":POWer 3;:POWer?;:STATe?") == "+3.0E+00;1"
+    assert box.obey_and_ask(":POWer 2") == ""
+    visa.finished()
+
+
+@pytest.mark.parametrize("text", ["Data out of range", "Data out of range;+3,4 is too much", "0;1;2"])
+def test_what_is_refused_among_questions(text: str) -> None:
+    """SCPI puts what a device adds to an error behind a semicolon."""
+    box, visa = link(
+        (ASKING, f'+2.0E+00;1;-222,"{text}"'),
+        (":SYSTem:ERRor?", '-200,"Execution error"'),
+        (":SYSTem:ERRor?", '0,"No error"'),
+    )
+    with pytest.raises(InstrumentRefused) as caught:
+        box.obey_and_ask(":POWer 3;:POWer?;:STATe?")
+    assert f"-222 {text}; -200 Execution error" in str(caught.value)
+    assert caught.value.command == ":POWer 3;:POWer?;:STATe?"
+    visa.finished()
+
+
+def test_a_message_that_is_left_halfway() -> None:
+    """The instrument drops the rest of a message after an error: its queue is asked apart."""
+    box, visa = link(
+        (ASKING, "+2.0E+00"), (":SYSTem:ERRor?", '-113,"Undefined header"'), (":SYSTem:ERRor?", '0,"No error"')
+    )
+    with pytest.raises(InstrumentRefused, match="-113 Undefined header"):
+        box.obey_and_ask(":POWer 3;:POWer?;:STATe?")
+    visa.finished()
+
+
+def test_answers_without_an_error_entry() -> None:
+    box, visa = link((ASKING, "+2.0E+00;1"), (":SYSTem:ERRor?", '0,"No error"'))
+    with pytest.raises(InstrumentReply, match="no entry of the error queue"):
+        box.obey_and_ask(":POWer 3;:POWer?;:STATe?")
+    visa.finished()
+
+
+def test_a_message_with_questions_that_stays_silent() -> None:
+    visa = ScriptedVisa(
+        [*OPENING, (ASKING, None)],
+        [OPENING[0], (":SYSTem:ERRor?", '-113,"Undefined header"'), (":SYSTem:ERRor?", '0,"No error"')],
+    )
+    box = ScpiLink(VisaLibrary(visa).connect("box", RESOURCE))
+    box.open("ACME", r"Box-\d")
+    with pytest.raises(InstrumentRefused, match="-113"):
+        box.obey_and_ask(":POWer 3;:POWer?;:STATe?")
+    visa.finished()

@@ -19,7 +19,7 @@ from labctl.errors import (
 )
 from labctl.events import EventBus, ImageFinished, LightOff, RunFinished, RunStarted
 from labctl.experiment import prepare_experiment
-from labctl.record import open_run
+from labctl.record import RunRecorder, open_run
 from labctl.session import Outcome, run, run_experiment
 from tests.fakes import FakeLaser, FakeLibrary, fake_bench, use_fakes
 from tests.labctl.test_engine import GREEDY, when
@@ -226,3 +226,27 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     assert isinstance(outcome.error, RecordError)
     assert outcome.run_file is None
     assert dark[0].dark
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_run_file_that_cannot_be_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: bool) -> None:
+    """It is an error of a run that went well, and hides none of one that did not."""
+
+    def full(self: RunRecorder, event: RunFinished) -> None:
+        raise RecordError("no space left", "Free some.")
+
+    monkeypatch.setattr(RunRecorder, "_on_finished", full)
+    bus = EventBus()
+    if interrupted:
+
+        def stop() -> None:
+            raise KeyboardInterrupt
+
+        bus.subscribe(ImageFinished, when(ImageFinished, stop))
+        with pytest.raises(KeyboardInterrupt):
+            execute(tmp_path, bus, out=tmp_path / "runs", images=2)
+        return
+    outcome = execute(tmp_path, bus, out=tmp_path / "runs", images=2)
+    assert isinstance(outcome.error, RecordError)
+    assert outcome.finished.images == 2
+    assert outcome.run_file is not None

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim_backends.physics import (
+    BLOCK_ROWS,
     LoopDrive,
     amplify_and_tap,
     basis_of,
@@ -153,3 +154,17 @@ def test_two_threads_draw_the_same(rows: int) -> None:
     np.testing.assert_array_equal(planes[0], planes[1])
     assert np.isfinite(planes).all()
     assert not np.array_equal(planes[0, 0], planes[0, 1])
+
+
+@pytest.mark.parametrize("rows", [1, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 3 * BLOCK_ROWS])
+def test_blocks_of_rows_join_without_seam(rows: int) -> None:
+    mean = np.arange(2 * rows * 4, dtype=np.float32).reshape(2, rows, 4)
+    before = mean.copy()
+    mode = np.array([0.6, 0.8j, 0, 0])
+    in_mode = rng(3).normal(size=(rows, 2))
+    vacuum = rng(4).standard_normal(mean.shape, dtype=np.float32)
+    whole = received_plane(vacuum.copy(), mean, basis_of(mode), in_mode, 1.2)
+    for row in range(rows):
+        one = received_plane(vacuum[:, [row]], mean[:, [row]], basis_of(mode), in_mode[[row]], 1.2)
+        np.testing.assert_allclose(one[:, 0], whole[:, row], rtol=1e-6, atol=1e-5)
+    np.testing.assert_array_equal(mean, before)

@@ -125,6 +125,14 @@ def test_it_does_not_matter_who_reads_first() -> None:
         assert same(lab.shoot(*key), other.shoot(*key))
 
 
+def test_threads_change_nothing() -> None:
+    lab = Lab(rows=10_000)
+    lab.world.threads = 1
+    alone = lab.shoot(1)
+    lab.world.threads = 2
+    assert same(lab.shoot(1), alone)
+
+
 def test_both_digitizers_see_one_shot() -> None:
     """X as measured and X as returned share the amplifier's noise: covariance 2(G-1)^1.5/G, halved in power."""
     rows, gain = 20_000, 3.0
