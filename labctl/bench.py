@@ -32,7 +32,7 @@ SAFE_ORDER = (Amplifier, Attenuator, Laser, WaveformGenerator, Digitizer, PowerM
 #: The driver library of all VISA instruments, found by name: labctl itself imports no pyvisa.
 VISA_LIBRARY = "drivers.visa:VisaLibrary"
 
-I = TypeVar("I", bound=Instrument)  # noqa: E741
+Kind = TypeVar("Kind", bound=Instrument)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Bench:
         """The simulated lab's control instrument; None on a real bench."""
         return self._library.control()
 
-    def part(self, name: str, kind: type[I]) -> I:
+    def part(self, name: str, kind: type[Kind]) -> Kind:
         """The instrument called ``name``, which must be of this kind. Raises ConfigError."""
         instrument = self.instruments[name]
         if not isinstance(instrument, kind):

@@ -30,7 +30,7 @@ from labctl.interfaces import (
 )
 from labctl.shipped import bench_path
 
-I = TypeVar("I", bound=Instrument)  # noqa: E741
+Kind = TypeVar("Kind", bound=Instrument)
 
 KINDS: dict[str, type[Instrument]] = {
     "laser": Laser,
@@ -83,7 +83,7 @@ class ContractBench:
                 return name
         pytest.skip(f"{self.path} has no {kind}")
 
-    def get(self, kind: type[I], name: str = "") -> I:
+    def get(self, kind: type[Kind], name: str = "") -> Kind:
         """An opened driver of a kind, by its name or the first one."""
         wanted = next(key for key, known in KINDS.items() if known is kind)
         made = self.open(name or self.name_of(wanted))

@@ -56,7 +56,7 @@ SHOT: Script = [
 ]
 
 
-def recorded(*pairs: tuple[str, Answer]) -> InfiniiVision:
+def recorded(*pairs: tuple[bytes | str, Answer]) -> InfiniiVision:
     """A scope that has just recorded something."""
     made, _, _ = scope(*SHOT, *pairs)
     made.arm()
@@ -64,7 +64,7 @@ def recorded(*pairs: tuple[str, Answer]) -> InfiniiVision:
     return made
 
 
-def scope(*pairs: tuple[str, Answer]) -> tuple[InfiniiVision, ScriptedVisa, SteppedClock]:
+def scope(*pairs: tuple[bytes | str, Answer]) -> tuple[InfiniiVision, ScriptedVisa, SteppedClock]:
     visa, clock = ScriptedVisa([*CONFIGURED, *pairs]), SteppedClock()
     made = InfiniiVision("scope", RESOURCE, VisaLibrary(visa), clock)
     made.open()

@@ -23,7 +23,7 @@ from labctl.config import load_bench
 from labctl.interfaces import Attenuator, Digitizer, Instrument, Laser, WaveformGenerator
 from labctl.shipped import bench_path
 
-I = TypeVar("I", bound=Instrument)  # noqa: E741
+Kind = TypeVar("Kind", bound=Instrument)
 
 LASER = "TCPIP0::192.168.10.11::5000::SOCKET"
 SCOPE = "TCPIP0::192.168.10.42::5025::SOCKET"
@@ -44,7 +44,7 @@ class Bench:
     library: VisaLibrary
     stack: contextlib.ExitStack
 
-    def open(self, name: str, kind: type[I]) -> I:
+    def open(self, name: str, kind: type[Kind]) -> Kind:
         entry = load_bench(bench_path("ideal")).instruments[name]
         made = resolve_name(entry.driver)(name, entry.resource, self.library, self.library.clock(), **entry.options)
         assert isinstance(made, kind)

@@ -118,6 +118,25 @@ def test_lost_shot_noise_is_a_gate(noise: float, lost: bool) -> None:
     assert "laser" in caught.value.remedy
 
 
+@pytest.mark.parametrize("amplitude", [0.0, -np.sqrt(0.5)])
+def test_a_lost_signal_is_a_gate(amplitude: float) -> None:
+    """Vacuum, or light with its phase turned by half a wave."""
+    server, _, optics = listening()
+    s = launched_quadratures(optics.launched[0])
+    optics.received = amplitude * s + np.random.default_rng(2).normal(size=s.shape)
+    with pytest.raises(GateError, match="nothing of what was sent") as caught:
+        server.measure()
+    assert caught.value.remedy
+
+
+def test_swapped_quadratures_are_a_gate() -> None:
+    server, _, optics = listening()
+    s = launched_quadratures(optics.launched[0])
+    optics.received = np.sqrt(0.5) * s[::-1] + np.random.default_rng(2).normal(size=s.shape)
+    with pytest.raises(GateError):
+        server.measure()
+
+
 def test_a_sample_that_is_no_number() -> None:
     server, _, optics = listening()
     optics.received = np.full((2, 8, 15), np.nan, dtype=np.float32)
