@@ -1,6 +1,6 @@
 """Makes the pictures in the docs from the real program: python scripts/screenshots.py [docs/images]
 
-Runs the digits, opens the window on the recorded run, and saves what it shows. Needs a display (``xvfb-run`` makes one).
+Runs the digits, opens the window on the recorded run, and saves what it shows. Needs a display (``xvfb-run``).
 """
 
 from __future__ import annotations

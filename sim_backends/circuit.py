@@ -19,8 +19,6 @@ from labctl.errors import ConfigError
 from labctl.units import db_to_ratio
 from sim_backends.config import WorldConfig
 from sim_backends.physics import (
-    LIGHT_SPEED_M_S,
-    PLANCK_J_S,
     Complex,
     Double,
     Float,
@@ -200,14 +198,15 @@ class Circuit:
         return self._launches[key]
 
     def _field(self, in_phase: GeneratorChannelState, quadrature: GeneratorChannelState) -> Complex:
+        photons = photons_per_bin(emitted_power_w(self.laser), self.laser.wavelength_m, self.bin_rate_hz)
+        photons *= db_to_ratio(-(self._config.modulator.loss + self.attenuation_db()))
+        return np.asarray(np.sqrt(photons) * self._transfer(in_phase, quadrature))
+
+    def _transfer(self, in_phase: GeneratorChannelState, quadrature: GeneratorChannelState) -> Complex:
         physics = self._config.modulator
         v_i, v_q = drive_volts(in_phase), drive_volts(quadrature)
         length = max(len(v_i), len(v_q))
-        v_i, v_q = _repeated(v_i, length), _repeated(v_q, length)
-        photons = photons_per_bin(emitted_power_w(self.laser), self.laser.wavelength_m, self.bin_rate_hz) * db_to_ratio(
-            -(physics.loss + self.attenuation_db())
-        )
-        return np.asarray(np.sqrt(photons) * iq_transfer(v_i, v_q, physics.v_pi_i, physics.v_pi_q))
+        return iq_transfer(_repeated(v_i, length), _repeated(v_q, length), physics.v_pi_i, physics.v_pi_q)
 
     def client(self, bins: int) -> ClientOptics:
         """The client's optics for rows of ``bins`` bins."""
@@ -266,16 +265,19 @@ class Circuit:
 
     def launched_power_w(self) -> float:
         """Mean optical power sent to the client."""
-        launch = self.launch(max(self.bins_per_row(), 1))
-        if launch is None:
-            return 0.0
-        photons = float(np.mean(np.sum(np.square(launch.plane, dtype=np.float64), axis=0))) / 4
-        return photons * self.bin_rate_hz * PLANCK_J_S * LIGHT_SPEED_M_S / self.laser.wavelength_m
+        return self._power_behind_w(len(self._attenuators))
 
     def power_behind_attenuator_w(self, place: str) -> float:
         """Mean power that leaves the attenuator "unit:channel"; 0 for one that the light does not pass."""
         places = self._config.places.attenuators
-        if place not in places:
+        return self._power_behind_w(places.index(place) + 1) if place in places else 0.0
+
+    def _power_behind_w(self, attenuators: int) -> float:
+        """Mean power behind the modulator and the first so many attenuators."""
+        in_phase, quadrature = self._modulator
+        passed = self._attenuators[:attenuators]
+        if in_phase.playback is None or quadrature.playback is None or not all(each.shutter_open for each in passed):
             return 0.0
-        later = sum(each.attenuation_db for each in self._attenuators[places.index(place) + 1 :])
-        return self.launched_power_w() / db_to_ratio(-later)
+        loss = self._config.modulator.loss + sum(each.attenuation_db for each in passed)
+        transmitted = float(np.mean(np.abs(self._transfer(in_phase, quadrature)) ** 2))
+        return emitted_power_w(self.laser) * db_to_ratio(-loss) * transmitted

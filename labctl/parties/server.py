@@ -25,8 +25,9 @@ from labctl.protocol.estimation import Receiver, ResidualSums, residual_sums
 
 #: Residual noise below this fraction of the calibrated dark variance: the receiver has lost its local oscillator.
 LOST_SHOT_NOISE = 0.5
-#: The signal must stand out of the noise of its own estimate by this many standard deviations.
-LOST_SIGNAL_SIGMA = 5.0
+#: A signal that stands out of its estimate's noise by less than 5 standard deviations is lost (or out of phase), if it
+#: would stand out by 25 without loss, so that even 4 % of it would be seen.
+LOST_SIGNAL_SIGMA, JUDGED_SIGMA = 5.0, 25.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ class Server:
                 f" {self._receiver.sigma0_sq:.3g}: the local oscillator is lost",
                 "Check that the laser emits and that light reaches the server's receiver.",
             )
-        if sums.sr < LOST_SIGNAL_SIGMA * math.sqrt(residual * sums.ss):
+        lossless = math.sqrt(self._receiver.coupling * sums.ss)
+        if lossless > JUDGED_SIGMA and sums.sr < LOST_SIGNAL_SIGMA * math.sqrt(residual * sums.ss):
             raise GateError(
                 "server receiver: what comes back has nothing of what was sent, or has the wrong phase",
                 "Check the way back to the server, its phase reference, and that its channels are not swapped.",

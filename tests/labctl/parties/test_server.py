@@ -55,17 +55,17 @@ class Optics:
         return [Quadrature(each.astype(np.float32), 1.0) for each in arriving]
 
 
-def parties(receiver: Receiver | None = None) -> tuple[Server, Endpoint, Optics]:
+def parties(receiver: Receiver | None = None, mean_photons: float = 4.0) -> tuple[Server, Endpoint, Optics]:
     end, client = in_process_channel()
     optics = Optics()
     server = Server(WEIGHTS, optics, optics, receiver or Receiver(0.5), end)  # type: ignore[arg-type]
-    server.prepare(2.0, 4.0)
+    server.prepare(2.0, mean_photons)
     return server, client, optics
 
 
-def listening(layer: int = 0) -> tuple[Server, Endpoint, Optics]:
+def listening(layer: int = 0, mean_photons: float = 4.0) -> tuple[Server, Endpoint, Optics]:
     """Light sent, and said by the client to be on its way back."""
-    server, client, optics = parties()
+    server, client, optics = parties(mean_photons=mean_photons)
     client.receive(Terms)
     server.offer(0, layer)
     client.send(LayerReady(0, layer))
@@ -127,6 +127,14 @@ def test_a_lost_signal_is_a_gate(amplitude: float) -> None:
     with pytest.raises(GateError, match="nothing of what was sent") as caught:
         server.measure()
     assert caught.value.remedy
+
+
+def test_a_faint_signal_is_none_of_this_gate() -> None:
+    """At few photons one shot cannot tell: nothing is refused."""
+    server, _, optics = listening(mean_photons=0.02)
+    s = launched_quadratures(optics.launched[0])
+    optics.received = np.random.default_rng(2).normal(size=s.shape)
+    assert server.measure().n_samples == s.size
 
 
 def test_swapped_quadratures_are_a_gate() -> None:
