@@ -12,9 +12,12 @@ class Stream(IntEnum):
     """Whose draws they are; streams do not know of each other, so that it does not matter who looks first."""
 
     TAPPED_MODE = 0
-    OTHER_BINS = 1
     RETURNED_X = 2
     RETURNED_P = 3
+    #: What each receiver sees beside the shot's light: vacuum, or its own electronics.
+    CLIENT_ELSE = 1
+    SERVER_X_ELSE = 4
+    SERVER_P_ELSE = 5
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,6 @@ class World:
         self._shot: Shot | None = None
         self._triggered = False
         self._draws = Draws(0, (), 0)
-        self._other: np.random.Generator | None = None
         self._buffers: dict[tuple[int, ...], Float] = {}
 
     def connect(self, units: Mapping[str, SimulatedUnit]) -> None:
@@ -163,15 +162,18 @@ class World:
         for channel in channels:
             place = f"{unit}:{channel}"
             if place == places.client_receiver:
-                values, receiver = self._client_values(shot, grid), self._config.client_receiver
+                values, stream = self._client_values(shot, grid), Stream.CLIENT_ELSE
+                receiver = self._config.client_receiver
             elif place == places.server_receiver_x:
-                values, receiver = self._server_values(shot, 0, grid), self._config.server_receiver
+                values, stream = self._server_values(shot, 0, grid), Stream.SERVER_X_ELSE
+                receiver = self._config.server_receiver
             elif place == places.server_receiver_p:
-                values, receiver = self._server_values(shot, 1, grid), self._config.server_receiver
+                values, stream = self._server_values(shot, 1, grid), Stream.SERVER_P_ELSE
+                receiver = self._config.server_receiver
             else:
                 records[channel] = ChannelRecord(np.zeros(samples, dtype=np.float32), 1.0)
                 continue
-            records[channel] = self._detected(values, receiver)
+            records[channel] = self._detected(values, receiver, stream)
         if not self._triggered:  # every digitizer that listens to one trigger sees one shot
             self._shot = None
         return records
@@ -195,14 +197,11 @@ class World:
         self._draws = Draws(self._seed, self._key, self._count)
         sampling = Sampling(self._draws, self._buffers[shape], self.threads)
         shot = Shot(self._config, launch, circuit.client(shape[2]), factors, sampling)
-        self._other = None
         self._count += 1
         return shot
 
-    def _vacuum(self, samples: int) -> Float:
-        if self._other is None:
-            self._other = self._draws.generator(Stream.OTHER_BINS)
-        return self._other.standard_normal(samples, dtype=np.float32)
+    def _vacuum(self, stream: Stream, samples: int) -> Float:
+        return self._draws.generator(stream).standard_normal(samples, dtype=np.float32)
 
     def _client_values(self, shot: Shot, grid: Grid) -> Float:
         """The collected mode of row r comes in the first bin of the row's slot; elsewhere there is vacuum."""
@@ -210,7 +209,7 @@ class World:
             return shot.measured[: grid.samples].astype(np.float32)
         row, within = np.divmod(grid.bins(), shot.bins)
         lit = (within == 0) & (row < shot.rows)
-        values = self._vacuum(grid.samples)
+        values = self._vacuum(Stream.CLIENT_ELSE, grid.samples)
         values[lit] = shot.measured[row[lit]]
         return values
 
@@ -220,13 +219,13 @@ class World:
             return flat
         bins = grid.bins()
         lit = bins < len(flat)
-        values = self._vacuum(grid.samples)
+        values = self._vacuum((Stream.SERVER_X_ELSE, Stream.SERVER_P_ELSE)[quadrature], grid.samples)
         values[lit] = flat[bins[lit]]
         return values
 
-    def _detected(self, values: Float, receiver: ReceiverPhysics) -> ChannelRecord:
+    def _detected(self, values: Float, receiver: ReceiverPhysics, stream: Stream) -> ChannelRecord:
         factor = self.circuit.lo_factor(receiver.reference_power)
         if factor > 0:
             return ChannelRecord(values, receiver.volts_per_snu * factor)
-        dark = self._vacuum(len(values)) * np.float32(np.sqrt(receiver.electronic_noise))
+        dark = self._vacuum(stream, len(values)) * np.float32(np.sqrt(receiver.electronic_noise))
         return ChannelRecord(dark, receiver.volts_per_snu)
