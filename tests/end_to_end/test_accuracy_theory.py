@@ -28,7 +28,7 @@ from tests.end_to_end.noisy_network import chances
 
 GAINS = [1.3, 2.0, 3.4142]
 PHOTONS = [1.0, 4.0, 16.0]
-DRAWS = 300
+DRAWS = 200
 SIGMAS = 4.5
 
 
@@ -98,10 +98,3 @@ def test_another_convention_of_the_noise_would_be_seen(points: dict[tuple[float,
     """μ/DX2 as in the authors' scripts, or 4μ/DX2, is excluded by the same sum of squares."""
     total = sum(point.deviation(factor) ** 2 for point in points.values())
     assert total > chi2.ppf(1 - 1e-12, len(points))
-
-
-@pytest.mark.slow
-def test_more_photons_are_right_more_often(points: dict[tuple[float, float], Point]) -> None:
-    """From μ = 1 to 16 by at least a tenth of the images, at every gain; theory says 0.17 to 0.41."""
-    for gain in GAINS:
-        assert points[gain, 16.0].right - points[gain, 1.0].right > points[gain, 1.0].images / 10

@@ -69,13 +69,13 @@ def lit_layers(gain: float, seed: int) -> list[LitLayer]:
     return layers
 
 
-def alarmed_after(layers: list[LitLayer], agreed: float, used: float, run: int) -> int | None:
+def alarmed_after(layers: list[LitLayer], terms: Agreement, used: float, run: int) -> int | None:
     """One run, stopped at the alarm: how many images it took, or None if there was none."""
-    verifier, rng = Verifier(agreement(agreed)), np.random.default_rng(run)
-    for image in range(IMAGES):
+    verifier, rng = Verifier(terms), np.random.default_rng(run)
+    for image in range(terms.images):
         data = rng.random(SHAPES[0][1])
         for index, layer in enumerate(layers):
-            data, sums = layer.shoot(data, used, run * IMAGES + image)
+            data, sums = layer.shoot(data, used, run * terms.images + image)
             _, verdict = verifier.add(index, sums)
             if verdict.alarm:
                 return image + 1
@@ -86,7 +86,7 @@ def alarmed_after(layers: list[LitLayer], agreed: float, used: float, run: int) 
 def test_honest_runs_alarm_at_the_configured_rate() -> None:
     """The number of alarms lies within the central 99.9 % of its binomial law: wrong once in 1000 seeds."""
     layers = lit_layers(2.0, seed=40)
-    alarms = sum(alarmed_after(layers, 2.0, 2.0, run) is not None for run in range(RUNS))
+    alarms = sum(alarmed_after(layers, agreement(2.0), 2.0, run) is not None for run in range(RUNS))
     low, high = binom.interval(0.999, RUNS, RATE)
     assert low <= alarms <= high
 
@@ -101,11 +101,11 @@ def test_a_rate_twice_too_high_or_low_would_be_seen() -> None:
 
 @pytest.mark.parametrize("used", [6.0, 10.0])
 def test_greedy_runs_alarm(used: float) -> None:
-    """G = 1.3 agreed. By the walk's own theory, ten such runs all alarm but for one in 1000 times."""
-    plan = agreement(1.3).plan()
+    """G = 1.3 agreed, 200 images planned: by the walk's own theory one in 1000 sets of ten runs has one that is missed."""
+    terms = agreement(1.3, images=200)
     greedy = [AmplifierTap(used).honest_excess(inputs // 2) for _, inputs in SHAPES]
-    missed = 1 - SequentialTest(plan).detection(greedy).power
+    missed = 1 - SequentialTest(terms.plan()).detection(greedy).power
     assert 10 * missed < 1e-3
     layers = lit_layers(used, seed=60)
-    found = [alarmed_after(layers, 1.3, used, run) for run in range(10)]
+    found = [alarmed_after(layers, terms, used, run) for run in range(10)]
     assert all(images is not None for images in found), found
