@@ -1,4 +1,4 @@
-"""Accuracy against μ for several gains, through drivers, wire and twin, beside the noise of section 3 of docs/physics.md.
+"""Accuracy against μ for several gains, through the whole path, beside docs/physics.md, section 3.
 
 The prediction is the network computed digitally with Gaussian noise of variance 1/F² on its normalised products
 (tests/end_to_end/noisy_network.py), for the same images. It gives each image's probability of being right, so the

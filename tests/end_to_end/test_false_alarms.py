@@ -101,7 +101,7 @@ def test_a_rate_twice_too_high_or_low_would_be_seen() -> None:
 
 @pytest.mark.parametrize("used", [6.0, 10.0])
 def test_greedy_runs_alarm(used: float) -> None:
-    """G = 1.3 agreed, 200 images planned: by the walk's own theory one in 1000 sets of ten runs has one that is missed."""
+    """G = 1.3 agreed, 200 images planned: one in 1000 sets of ten runs has one missed, by theory."""
     terms = agreement(1.3, images=200)
     greedy = [AmplifierTap(used).honest_excess(inputs // 2) for _, inputs in SHAPES]
     missed = 1 - SequentialTest(terms.plan()).detection(greedy).power
