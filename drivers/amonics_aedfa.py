@@ -19,6 +19,7 @@ from drivers.scpi import format_real, parse_finite, parse_integer
 from drivers.visa import LineSettings, Pace, VisaLibrary
 from labctl.clock import Clock
 from labctl.errors import (
+    ConfigError,
     InstrumentRefused,
     InstrumentReply,
     InstrumentTimeout,
@@ -81,6 +82,11 @@ class AEDFA(Amplifier):
         self._line = library.connect(name, resource, line, Pace(clock, SPACING_S))
         self._clock = clock
         self._channel = channel
+        if channel < 1 or settle_timeout_s <= 0:
+            raise ConfigError(
+                f"{name}: channel = {channel}, settle_timeout_s = {settle_timeout_s:g}",
+                "Channels count from 1; give a positive time.",
+            )
         self._settle_timeout_s = settle_timeout_s
         self._identity: Identity | None = None
         self._step_ma = 0.0

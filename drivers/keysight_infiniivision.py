@@ -27,7 +27,7 @@ from drivers.link import ScpiLink
 from drivers.scpi import parse_finite, parse_integer, real, switch, word
 from drivers.visa import VisaLibrary
 from labctl.clock import Clock
-from labctl.errors import InstrumentError, InstrumentLost, InstrumentReply, InstrumentTimeout, LimitError
+from labctl.errors import ConfigError, InstrumentError, InstrumentLost, InstrumentReply, InstrumentTimeout, LimitError
 from labctl.interfaces import Digitizer
 from labctl.values import (
     DigitizerCapabilities,
@@ -103,6 +103,8 @@ class InfiniiVision(Digitizer):
         self._link = ScpiLink(library.connect(name, resource))
         self._clock = clock
         self._trigger_level_v = trigger_level_v
+        if impedance not in ("FIFTy", "ONEMeg"):
+            raise ConfigError(f"{name}: impedance = {impedance!r}", 'Use impedance = "FIFTy" or "ONEMeg".')
         self._impedance = impedance
         self._request: _Request | None = None
         self._preambles: dict[tuple[int, _Request], Trace] = {}

@@ -19,7 +19,7 @@ from drivers.link import ScpiLink
 from drivers.scpi import integer, real, switch
 from drivers.visa import LineSettings, VisaLibrary
 from labctl.clock import Clock
-from labctl.errors import InstrumentReply, InstrumentTimeout, LimitError
+from labctl.errors import ConfigError, InstrumentReply, InstrumentTimeout, LimitError
 from labctl.interfaces import Laser
 from labctl.units import dbm_to_watt, watt_to_dbm
 from labctl.values import Identity, Range, SafeState, Scalar, Snapshot
@@ -62,7 +62,9 @@ class TSL570(Laser):
     ) -> None:
         super().__init__(name)
         if units not in ("scpi", "legacy"):
-            raise LimitError(name, f"units = {units!r}", 'Use units = "scpi" or "legacy".')
+            raise ConfigError(f"{name}: units = {units!r}", 'Use units = "scpi" or "legacy".')
+        if settle_s < 0:
+            raise ConfigError(f"{name}: settle_s = {settle_s:g}", "Give at least 0 seconds.")
         line = LineSettings(terminator=b"\r", write_terminator=b"\r")
         self._link = ScpiLink(library.connect(name, resource, line))
         self._clock = clock

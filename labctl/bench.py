@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TypeVar
+from typing import TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from labctl.clock import Clock
 from labctl.config import BenchConfig, InstrumentEntry, load_bench
@@ -74,10 +76,35 @@ class Bench:
         instrument = self.instruments[name]
         if not isinstance(instrument, kind):
             raise ConfigError(
-                f"instrument {name!r} is a {type(instrument).__name__}; its part needs a {kind.__name__}",
+                f"instrument {name!r} ({type(instrument).__name__}) cannot play the part of {kind.__name__}",
                 "Mend the parts in bench.toml.",
             )
         return instrument
+
+    def check_parts(self) -> None:
+        """Every part is played by an instrument of its kind. Raises ConfigError."""
+        config, loop = self.config, self.config.unitary
+        senders = (config.modulator.in_phase, config.modulator.quadrature)
+        drives = (
+            *senders,
+            loop.forward_coupler,
+            loop.forward_phase,
+            loop.return_coupler,
+            loop.return_phase,
+            config.tap,
+        )
+        parts: list[tuple[str, type[Instrument]]] = [
+            (config.laser.instrument, Laser),
+            (config.amplifier.instrument, Amplifier),
+            (config.client_receiver.digitizer, Digitizer),
+            (config.server_receiver.digitizer, Digitizer),
+            *((drive.instrument, WaveformGenerator) for drive in drives),
+            *((each.instrument, Attenuator) for each in config.modulator.attenuators),
+        ]
+        if config.monitor is not None:
+            parts.append((config.monitor.instrument, PowerMeter))
+        for name, kind in parts:
+            self.part(name, kind)
 
     def safe_state(self) -> tuple[SafeState, ...]:
         """Everything dark in order, each read back; one that fails does not keep the others from it."""
@@ -147,7 +174,21 @@ def _make(name: str, entry: InstrumentEntry, library: InstrumentLibrary) -> Inst
         raise ConfigError(
             f"instruments.{name}.options: {error}", "See the driver's documentation for its options."
         ) from None
+    _check_options(f"instruments.{name}.options", driver, entry.options)
     return make(*arguments, **entry.options)
+
+
+def _check_options(where: str, driver: type[Instrument], options: Mapping[str, object]) -> None:
+    """Options have the types that the driver's constructor names. Raises ConfigError."""
+    hints = get_type_hints(driver.__init__)
+    for key, value in options.items():
+        try:
+            TypeAdapter(hints.get(key, object)).validate_python(value, strict=True)
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"]
+            raise ConfigError(
+                f"{where}.{key}: {reason} (it is {value!r})", "See the driver's documentation for its options."
+            ) from None
 
 
 def _attempt(action: Callable[[], None], name: str) -> LabctlError | None:
@@ -169,6 +210,7 @@ def open_bench(path: Path, config: BenchConfig | None = None) -> Iterator[Bench]
     try:
         instruments = {name: _make(name, entry, library) for name, entry in config.instruments.items()}
         bench = Bench(config, library, instruments)
+        bench.check_parts()
     except BaseException:
         library.close()
         raise

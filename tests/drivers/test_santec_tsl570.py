@@ -7,7 +7,7 @@ import pytest
 from drivers.santec_tsl570 import SETTLE_TIMEOUT_S, TSL570
 from drivers.visa import VisaLibrary
 from labctl.clock import SteppedClock
-from labctl.errors import InstrumentReply, InstrumentTimeout, LimitError, WrongInstrument
+from labctl.errors import ConfigError, InstrumentReply, InstrumentTimeout, LimitError, WrongInstrument
 from tests.drivers.scripted import Answer, ScriptedVisa, checked
 
 IDENTITY = ("*IDN?", "SANTEC,TSL-570,21020001,0026.0026.0011")
@@ -166,5 +166,5 @@ def test_snapshot() -> None:
 
 def test_units_are_one_of_two() -> None:
     visa = VisaLibrary(ScriptedVisa())
-    with pytest.raises(LimitError, match="units"):
+    with pytest.raises(ConfigError, match="units"):
         TSL570("laser", "TCPIP0::1.1.1.1::5000::SOCKET", visa, SteppedClock(), units="nm")

@@ -4,8 +4,8 @@ The prediction is the network computed digitally with Gaussian noise of variance
 (tests/end_to_end/noisy_network.py), for the same images. It gives each image's probability of being right, so the
 number of right ones has a known mean and variance, smaller than the binomial one. Seeds are fixed; with others
 
-* a single working point would be off by 4.5 standard deviations once in 150,000 times (nine of them);
-* the sum of squares would exceed its 99.999 % point once in 100,000 times;
+* a single working point would be off by 4.5 standard deviations about once in 150,000 times (nine of them);
+* the sum of squares would exceed its 99.999 % point about once in 100,000 times;
 * one of the nine honest runs would raise the alarm once in 110 times (the agreed rate of 1e-3 a run), and stop short.
 """
 

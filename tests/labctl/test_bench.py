@@ -54,7 +54,7 @@ def test_closed_after_an_error(tmp_path: Path) -> None:
 def test_wrong_kind_for_a_part(tmp_path: Path) -> None:
     with (
         open_bench(fake_bench(tmp_path)) as bench,
-        pytest.raises(ConfigError, match="'laser' is a FakeLaser; its part needs a Amplifier"),
+        pytest.raises(ConfigError, match="'laser' \\(FakeLaser\\) cannot play the part of Amplifier"),
     ):
         bench.part("laser", Amplifier)
 

@@ -214,8 +214,8 @@ def test_a_part_played_by_the_wrong_kind(tmp_path: Path) -> None:
     wrong = 'digitizer = "client_scope"'
     outcome = execute(tmp_path, changes={wrong: 'digitizer = "laser"'}, images=1)
     assert isinstance(outcome.error, ConfigError)
-    assert "'laser' is a FakeLaser" in outcome.error.message
-    assert not [entry for entry in FakeLibrary.latest.log if entry[1] not in ("open", "close")], "nothing was sent"
+    assert "'laser' (FakeLaser) cannot play the part of Digitizer" in outcome.error.message
+    assert not [entry for entry in FakeLibrary.latest.log if entry[1] != "close"], "nothing was opened"
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
