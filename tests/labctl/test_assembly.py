@@ -34,7 +34,7 @@ def experiment(folder: Path, changes: dict[str, str] | None = None, **keys: Any)
 
 
 def sent() -> list[tuple[Any, ...]]:
-    return [entry for entry in FakeLibrary.latest.log if entry[1] != "open"]
+    return [entry for entry in FakeLibrary.latest.log if entry[1] not in ("open", "close")]
 
 
 def test_building_touches_nothing(tmp_path: Path) -> None:
