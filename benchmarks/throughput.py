@@ -1,14 +1,15 @@
 """Full-path simulated throughput beside the bare physics kernel, on the same images, interleaved in one process.
 
-    python benchmarks/throughput.py [--images 100] [--repeats 5] [--data DIR] [--out FOLDER]
+    python benchmarks/throughput.py [--images 1000] [--chunk 25] [--data DIR] [--out FOLDER]
 
 Kernel: per image and layer, every returned quadrature, the correlated measured sample and the row powers (explicit
 modes, no instruments, no estimates, no files), on one core; once for the data's modes alone, and once on the same work
 as the full path, whose rows are padded with vacuum guard bins to a length that the generators can play. Full path: the
 shipped ``mnist`` run with everything on: sequencer, drivers, VISA library, simulated instruments and twin, estimates,
-sequential test, events, run file; on one thread like the kernel, unless ``--threads 2`` lets its twin draw the server's
-two quadratures side by side (a ratio to the one-core kernel is then no longer between equals). One BLAS thread. Prints
-one JSON object; the figures to quote are the ratios.
+sequential test, events, run file. It stands still after every ``--chunk`` images while the kernels do the same images,
+so that each ratio is taken within a second, and the machine's ups and downs cancel. It runs on one thread like the
+kernel, unless ``--threads 2`` lets its twin draw the server's two quadratures side by side (a ratio to the one-core
+kernel is then no longer between equals). One BLAS thread. Prints one JSON object; the figures to quote are the ratios.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,13 +34,13 @@ import numpy as np
 
 from labctl import __version__
 from labctl.engine import RunControl
-from labctl.events import EventBus, StateChanged
+from labctl.events import EventBus, ImageFinished, StateChanged
 from labctl.experiment import Experiment, load_experiment
 from labctl.optics.drive import RowLayout, Timing
 from labctl.protocol.encoding import modes_per_row, pack_data, pack_rows
 from labctl.protocol.inference import next_data
 from labctl.session import run_experiment
-from sim_backends.physics import amplify_and_tap, basis_of, plane_of, project, received_plane, vacuum_plane
+from sim_backends.physics import amplify_and_tap, basis_of, new_plane, plane_of, project, received_plane, vacuum_plane
 from sim_backends.world import World
 
 #: Of the 14-bit generators of the shipped benches: rows are padded to a legal segment length.
@@ -58,7 +61,7 @@ class Kernel:
             for w, layout in zip(experiment.network.weights, self._layouts, strict=True)
         ]
         self._means = [plane * np.float32(np.sqrt(0.5)) for plane in self._launched]
-        self._buffers = [np.empty_like(plane) for plane in self._launched]
+        self._buffers = [new_plane(*plane.shape[1:]) for plane in self._launched]
         self._scale = 1 / np.sqrt((run.gain - 1) * 2 * run.mean_photons)
         self._generator = np.random.Generator(np.random.SFC64(run.seed))
         self.power = 0.0
@@ -88,29 +91,43 @@ def _padded(amplitudes: np.ndarray, guards: int) -> np.ndarray:
     return np.pad(amplitudes.astype(complex), widths)
 
 
-def kernel_rate(kernel: Kernel, experiment: Experiment) -> float:
-    """Images per second."""
-    start = time.perf_counter()
-    for image in experiment.dataset.images:
-        kernel.infer(image)
-    return experiment.images / (time.perf_counter() - start)
+@dataclass
+class Stopwatch:
+    """Times the full path chunk by chunk, and after each chunk every kernel on the same images."""
 
+    experiment: Experiment
+    kernels: Mapping[str, Kernel]
+    chunk: int
+    rates: dict[str, list[float]]
+    started_s: float = 0.0
 
-def full_rate(experiment: Experiment, out: Path) -> float:
-    """Images per second while the run is running (opening the bench and loading waveforms not counted)."""
-    bus, marks = EventBus(), {}
-    bus.subscribe(StateChanged, lambda event: marks.setdefault(event.state, time.perf_counter()))
-    outcome = run_experiment(experiment, bus, RunControl(), out)
-    if outcome.error is not None:
-        raise outcome.error
-    return experiment.images / (marks["stopping"] - marks["running"])
+    def attend(self, bus: EventBus) -> None:
+        """Opening the bench and loading waveforms is not counted."""
+        bus.subscribe(StateChanged, self._state)
+        bus.subscribe(ImageFinished, self._image)
+
+    def _state(self, event: StateChanged) -> None:
+        if event.state == "running":
+            self.started_s = time.perf_counter()
+
+    def _image(self, event: ImageFinished) -> None:
+        done = event.image + 1
+        if done % self.chunk:
+            return
+        self.rates["full"].append(self.chunk / (time.perf_counter() - self.started_s))
+        for name, kernel in self.kernels.items():
+            start_s = time.perf_counter()
+            for image in self.experiment.dataset.images[done - self.chunk : done]:
+                kernel.infer(image)
+            self.rates[name].append(self.chunk / (time.perf_counter() - start_s))
+        self.started_s = time.perf_counter()
 
 
 def main() -> None:
     """Measure, print, and keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--chunk", type=int, default=25, help="images timed together")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--run", default="mnist")
     parser.add_argument("--threads", type=int, choices=(1, 2), default=1, help="of the twin, in the full path")
@@ -119,14 +136,14 @@ def main() -> None:
     World.threads = min(arguments.threads, os.cpu_count() or 1)
     experiment = load_experiment(arguments.run, data=arguments.data, images=arguments.images)
     kernels = {"kernel": Kernel(experiment, guards=False), "kernel_with_guards": Kernel(experiment, guards=True)}
-    rates: dict[str, list[float]] = {name: [] for name in (*kernels, "full")}
+    watch = Stopwatch(experiment, kernels, arguments.chunk, {name: [] for name in (*kernels, "full")})
+    bus = EventBus()
+    watch.attend(bus)
     with tempfile.TemporaryDirectory() as folder:
-        for kernel in kernels.values():
-            kernel_rate(kernel, experiment)
-        for _ in range(arguments.repeats):
-            for name, kernel in kernels.items():
-                rates[name].append(kernel_rate(kernel, experiment))
-            rates["full"].append(full_rate(experiment, Path(folder)))
+        outcome = run_experiment(experiment, bus, RunControl(), Path(folder))
+    if outcome.error is not None:
+        raise outcome.error
+    rates = {name: values[1:] for name, values in watch.rates.items()}  # the first chunk warms up
     ratios = {
         f"full_over_{name}": _spread([full / bare for full, bare in zip(rates["full"], rates[name], strict=True)])
         for name in kernels
@@ -140,7 +157,8 @@ def main() -> None:
         "machine": platform.machine(),
         "run": arguments.run,
         "images": experiment.images,
-        "repeats": arguments.repeats,
+        "chunks": len(rates["full"]),
+        "images_per_chunk": arguments.chunk,
         "full_threads": World.threads,
         **ratios,
         **{f"{name}_images_per_s": _spread(values) for name, values in rates.items()},
@@ -152,9 +170,11 @@ def main() -> None:
     (arguments.out / name).write_text(text + "\n")
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def _spread(values: list[float]) -> dict[str, float | list[float]]:
+    low, _, high = statistics.quantiles(values, n=4)
     return {
         "median": round(statistics.median(values), 4),
+        "quartiles": [round(value, 4) for value in (low, high)],
         "min": round(min(values), 4),
         "max": round(max(values), 4),
     }

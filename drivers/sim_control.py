@@ -1,7 +1,7 @@
 """The control instrument of a simulated lab, resource ``SIM``, and the clock it keeps.
 
 No real bench has one. It answers in SCPI: ``:RESet <seed>``, ``:KEY a,b,...``, ``:CLOCk
-STEPped|REAL``, ``:TIME?``, ``:TIME:ADVance <seconds>``, ``:FAULt "<instrument>",<fault>``,
+STEPped|REAL``, ``:TIME?``, ``:TIME:ADVance <seconds>``, ``:TIME:PASS? <seconds>``, ``:FAULt "<instrument>",<fault>``,
 ``:FAULt:CLEar``, and ``:SYSTem:ERRor?``.
 """
 
@@ -48,16 +48,19 @@ class SimControl:
     def set_stepped_clock(self, stepped: bool) -> None:
         self._command(":CLOCk " + ("STEPped" if stepped else "REAL"))
 
-    def stepped(self) -> bool:
-        """Whether time moves only when told to."""
-        return self._line.query(":CLOCk?").strip().upper().startswith("STEP")
-
     def now(self) -> float:
-        reply = self._line.query(":TIME?")
+        return self._number(":TIME?")
+
+    def pass_time(self, seconds: float) -> float:
+        """Wind a stepped clock forward; the seconds that are left to be waited for."""
+        return self._number(f":TIME:PASS? {format_real(seconds)}")
+
+    def _number(self, query: str) -> float:
+        reply = self._line.query(query)
         try:
             return parse_finite(reply)
         except ValueError as error:
-            raise InstrumentReply(self._line.name, str(error), command=":TIME?") from error
+            raise InstrumentReply(self._line.name, str(error), command=query) from error
 
     def advance(self, seconds: float) -> None:
         self._command(f":TIME:ADVance {format_real(seconds)}")
@@ -93,8 +96,5 @@ class SimClock:
         return self._control.now()
 
     def wait(self, seconds: float) -> None:
-        if self._control.stepped():
-            if seconds > 0:
-                self._control.advance(seconds)
-        else:
-            SystemClock().wait(seconds)
+        if seconds > 0:
+            SystemClock().wait(self._control.pass_time(seconds))

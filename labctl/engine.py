@@ -21,6 +21,7 @@ from labctl.events import (
     StateChanged,
 )
 from labctl.experiment import Experiment
+from labctl.limits import Rounds
 from labctl.plan import BeginImage, FinishImage, Layer, LightOn, Plan, Prepare, Step
 from labctl.protocol.intervals import clopper_pearson
 from labctl.version import __version__
@@ -85,7 +86,9 @@ class Engine:
         self._control = control
         self._assembly = Assembly.build(experiment, bench)
         self._correct = 0
+        self._rounds = Rounds(self._assembly.watch)
         self._started_s = 0.0
+        self._now_s = 0.0  # by the bench's clock, when the last image was finished
         self.images = 0
         self.alarmed = False
         self.started: RunStarted | None = None
@@ -116,6 +119,8 @@ class Engine:
             for step in plan.steps():
                 self._control.checkpoint(self._paused)
                 self._actions[type(step)](step)
+            if self.images:
+                self._assembly.watch.check()  # the light was as it should be to the end
         except Alarm:
             return
         except GateError as error:
@@ -141,6 +146,7 @@ class Engine:
         return error
 
     def _paused(self, paused: bool) -> None:
+        self._rounds.ask_all()
         self._state("paused" if paused else "running")
 
     def _state(self, state: str) -> None:
@@ -153,13 +159,13 @@ class Engine:
     def _light_on(self, step: Step) -> None:
         self._assembly.light_on()
         self._assembly.watch.check()
-        self._started_s = self._bench.clock.now()
+        self._started_s = self._now_s = self._bench.clock.now()
         self.started = self._description()
         self._bus.publish(self.started)
         self._state("running")
 
     def _begin(self, step: BeginImage) -> None:
-        self._assembly.watch.check()
+        self._rounds.before_image(self._now_s)
         self._assembly.client.begin(self._experiment.dataset.images[step.image])
 
     def _layer(self, step: Layer) -> None:
@@ -202,6 +208,7 @@ class Engine:
         pooled, layers = assembly.verifier.checks()
         verdict = assembly.verifier.verdict
         assert verdict is not None
+        self._now_s = self._bench.clock.now()
         self._bus.publish(
             ImageFinished(
                 image=step.image,
@@ -215,7 +222,7 @@ class Engine:
                 layers=layers,
                 statistic=verdict.statistic,
                 boundary=verdict.boundary,
-                time_s=self._bench.clock.now() - self._started_s,
+                time_s=self._now_s - self._started_s,
             )
         )
 

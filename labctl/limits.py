@@ -9,6 +9,11 @@ from labctl.config import MonitorRole
 from labctl.errors import InterlockError
 from labctl.interfaces import Amplifier, Attenuator, Laser, PowerMeter
 
+#: The amplifier is asked again before the next image when either has passed since the last time: on its slow line an
+#: answer takes longer than an image.
+ASK_AMPLIFIER_AFTER_S = 0.25
+ASK_AMPLIFIER_AFTER_IMAGES = 10
+
 REMEDY = "Find out why, put the bench in order, and start the run again."
 
 
@@ -32,11 +37,13 @@ class Watch:
 
     def check(self) -> None:
         """Raises InterlockError naming the instrument whose condition does not hold."""
+        self.check_light()
+        self.check_amplifier()
+
+    def check_light(self) -> None:
+        """Laser, shutters and monitor power. Raises InterlockError."""
         if not self.laser.emission():
             raise InterlockError(f"{self.laser.name}: emission is off while the run needs it", REMEDY)
-        if not self.amplifier.emission():
-            why = "the interlock is open" if self.amplifier.interlock_open() else "the pump is off"
-            raise InterlockError(f"{self.amplifier.name}: {why} while the run needs it", REMEDY)
         for attenuator, channel in self.attenuators:
             if not attenuator.shutter(channel):
                 raise InterlockError(
@@ -44,6 +51,12 @@ class Watch:
                 )
         if self.monitor is not None:
             self._check_power(self.monitor)
+
+    def check_amplifier(self) -> None:
+        """The pump, and the interlock loop when it is off. Raises InterlockError."""
+        if not self.amplifier.emission():
+            why = "the interlock is open" if self.amplifier.interlock_open() else "the pump is off"
+            raise InterlockError(f"{self.amplifier.name}: {why} while the run needs it", REMEDY)
 
     def _check_power(self, monitor: Monitor) -> None:
         expected = self.laser_power_w * monitor.role.fraction
@@ -54,3 +67,24 @@ class Watch:
                 f" +- {monitor.role.tolerance:.0%} are due",
                 REMEDY,
             )
+
+
+class Rounds:
+    """Reads the interlocks before each image, the amplifier's not each time."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._due_s = float("-inf")
+        self._images = 0
+
+    def ask_all(self) -> None:
+        """Next time, leave nobody out."""
+        self._due_s = float("-inf")
+
+    def before_image(self, now_s: float) -> None:
+        """Read what is due ``now_s`` by the bench's clock. Raises InterlockError."""
+        self._watch.check_light()
+        if now_s >= self._due_s or self._images >= ASK_AMPLIFIER_AFTER_IMAGES:
+            self._watch.check_amplifier()
+            self._due_s, self._images = now_s + ASK_AMPLIFIER_AFTER_S, 0
+        self._images += 1

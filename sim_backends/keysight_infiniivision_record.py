@@ -20,6 +20,7 @@ converter's step is that rounded number: the formula above is exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -57,10 +58,11 @@ class Scale:
     offset_v: float
     bits: int
 
-    @classmethod
-    def of(cls, range_v: float, offset_v: float, bits: int, levels: int) -> Scale:
+    @staticmethod
+    @lru_cache
+    def of(range_v: float, offset_v: float, bits: int, levels: int) -> Scale:
         """``range_v``: 8 divisions, which are ``levels`` BYTE steps."""
-        return cls(float(nr3(range_v / (levels * 256))), float(nr3(offset_v)), bits)
+        return Scale(float(nr3(range_v / (levels * 256))), float(nr3(offset_v)), bits)
 
     @property
     def shift(self) -> int:
@@ -73,40 +75,28 @@ class Scale:
         return float(nr3(self.word_step_v * 256))
 
 
-#: Samples that are converted together, so that they stay in the processor's cache.
-QUANTISED_TOGETHER = 1 << 16
-
-
 def quantise(samples: NDArray[np.float32], volts_per_unit: float, scale: Scale) -> NDArray[np.int16]:
     """Words minus 32768, shape (N,): what the converter makes of ``samples * volts_per_unit``.
 
     ``samples`` is overwritten. Values beyond the converter's range become CLIPPED_LOW and CLIPPED_HIGH.
     """
-    codes = np.empty(samples.shape, dtype=np.int16)
-    for start in range(0, len(samples), QUANTISED_TOGETHER):
-        part = slice(start, start + QUANTISED_TOGETHER)
-        _quantise(samples[part], volts_per_unit, scale, codes[part])
-    return codes
-
-
-def _quantise(samples: NDArray[np.float32], volts_per_unit: float, scale: Scale, codes: NDArray[np.int16]) -> None:
     step_v = scale.word_step_v * (1 << scale.shift)
     np.multiply(samples, np.float32(volts_per_unit / step_v), out=samples)
     if scale.offset_v:
         np.subtract(samples, np.float32(scale.offset_v / step_v), out=samples)
     np.rint(samples, out=samples)
     limit = float((1 << (scale.bits - 1)) - 1)
-    if samples.min() >= -limit and samples.max() <= limit:
-        np.copyto(codes, samples, casting="unsafe")
-        np.left_shift(codes, scale.shift, out=codes)
-        return
+    if not samples.size or (samples.min() >= -limit and samples.max() <= limit):
+        codes = samples.astype(np.int16)
+        return np.left_shift(codes, scale.shift, out=codes)
     low, high = samples < -limit, ~(samples <= limit)  # not a number counts as too high
     np.clip(samples, -limit, limit, out=samples)
     samples[high] = limit
-    np.copyto(codes, samples, casting="unsafe")
+    codes = samples.astype(np.int16)
     np.left_shift(codes, scale.shift, out=codes)
     codes[low] = CLIPPED_LOW
     codes[high] = CLIPPED_HIGH
+    return codes
 
 
 @dataclass(frozen=True)

@@ -264,6 +264,7 @@ class M8190A(ScpiUnit):
         channel = self.channel(number)
         if channel.initiated:
             raise ScpiError(-221, "the channel is running")
+        channel.forget_content()
         return channel
 
     @query(":TRACe<n:2>:CATalog?")

@@ -32,6 +32,7 @@ class Channel:
         self.table = SequenceTable(self.memory)
         self.sequences = Sequences(self.table)
         self.initiated = False
+        self._content: Playback | None = None  # what a start would play, until something is written
         # output
         self.output_on = False
         self.route = "DAC"
@@ -78,6 +79,7 @@ class Channel:
 
         Raises ScpiError when there is nothing to play any more; the output is silent then.
         """
+        self.forget_content()
         state = self.state
         state.output_on = self.output_on
         state.amplitude_vpp = self.amplitude_vpp()
@@ -88,6 +90,15 @@ class Channel:
 
     def content(self) -> Playback:
         """What a start would play now. Raises ScpiError -221 when there is nothing to play."""
+        if self._content is None:
+            self._content = self._find_content()
+        return self._content
+
+    def forget_content(self) -> None:
+        """Something that would be played is about to be deleted."""
+        self._content = None
+
+    def _find_content(self) -> Playback:
         if self.format.interpolated:
             raise ScpiError(-221, "interpolated output is not simulated")
         endless = self.continuous or self.gated

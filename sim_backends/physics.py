@@ -26,8 +26,8 @@ LIGHT_SPEED_M_S: Final = 299_792_458.0
 Generators = tuple[np.random.Generator, np.random.Generator]
 #: Numbers that take longer to draw than a thread takes to start.
 WORTH_A_THREAD: Final = 1 << 16
-#: Rows that are worked on together.
-BLOCK_ROWS: Final = 128
+#: Rows that are worked on together: few calls, and little memory besides the planes.
+BLOCK_ROWS: Final = 512
 
 
 def photons_per_bin(power_w: float, wavelength_m: float, rate_hz: float) -> float:
@@ -69,6 +69,12 @@ def plane_of(field: Complex, rows: int) -> Float:
     """Mean quadratures 2 Re α, 2 Im α of amplitudes of shape (rows * B,) or (rows, B), as a plane."""
     grid = field.reshape(rows, -1)
     return np.stack([2 * grid.real, 2 * grid.imag]).astype(np.float32)
+
+
+def new_plane(rows: int, bins: int) -> Float:
+    """An uninitialised plane, cut from memory of at least 4 MiB, which numpy asks the system to map in large pages."""
+    numbers = 2 * rows * bins
+    return np.empty(max(numbers, 1 << 20), np.float32)[:numbers].reshape(2, rows, bins)
 
 
 def reversed_bins(plane: Float) -> Float:
@@ -188,7 +194,7 @@ def received_plane(vacuum: Float, mean: Float, basis: Float, in_mode: Double, is
     orthonormal basis (2, 2, B) of the one mode whose noise is not the others'. ``in_mode``: shape (M, 2), the noise
     (with any offset of its mean) to stand in that mode; all other modes get independent noise of
     ``isotropic_variance``. The mode's component is taken out of the white noise and the given one put in its place, so
-    that the plane's covariance is exactly isotropic plus rank one. Rows are done in blocks that stay in the cache.
+    that the plane's covariance is exactly isotropic plus rank one.
     """
     scratch = np.empty((2, min(BLOCK_ROWS, mean.shape[1]), mean.shape[2]), dtype=np.float32)
     for start in range(0, mean.shape[1], BLOCK_ROWS):

@@ -235,7 +235,7 @@ class ScpiUnit(Unit):
                     self._held[connection] = _Held(kept(calls[index + 1 :]), replies)
                     return
         if replies:
-            connection.put(self._response(replies))
+            connection.put(*self._response(replies))
 
     def _call(self, call: Call) -> Reply | None:
         entry, suffixes, tokens, error = call
@@ -249,11 +249,16 @@ class ScpiUnit(Unit):
             reply = entry.handler(self, *suffixes, *entry.values(tokens, self))
         return reply if entry.returns else None
 
-    def _response(self, replies: Sequence[Reply]) -> bytes:
+    def _response(self, replies: Sequence[Reply]) -> tuple[bytes, ...]:
+        """One message; a block alone comes as its header and the rest."""
         first = replies[0]
-        if len(replies) == 1 and type(first) is str:
-            return (first + self.TERMINATOR).encode("latin-1", "replace")
-        return response(replies, self.TERMINATOR, self.format_real)
+        if len(replies) == 1:
+            if type(first) is str:
+                return ((first + self.TERMINATOR).encode("latin-1", "replace"),)
+            if isinstance(first, Block):
+                header, data = first.parts()
+                return header, b"".join((data, self.TERMINATOR.encode()))
+        return (response(replies, self.TERMINATOR, self.format_real),)
 
     def elapse(self) -> None:
         """Time may have passed: finish what time alone completes."""

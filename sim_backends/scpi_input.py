@@ -97,8 +97,11 @@ class InputBuffer:
             self._keep(data, start, hash_at)
             if self._in_string():
                 self._text += _HASH
-            else:
-                self._prefix += _HASH
+                return hash_at + 1, None
+            opened = self._whole_prefix(data, hash_at + 1)
+            if opened is not None:
+                return opened
+            self._prefix += _HASH
             return hash_at + 1, None
         if line_end < 0:
             self._keep(data, start, stop)
@@ -119,6 +122,8 @@ class InputBuffer:
 
     def _in_string(self) -> bool:
         """Whether the text so far ends inside a quoted string."""
+        if b'"' not in self._text and b"'" not in self._text:
+            return False
         quote = 0
         for byte in self._text:
             if quote:
@@ -139,6 +144,14 @@ class InputBuffer:
         if not text:
             return None
         return Message(text, continued=after_block and text.lstrip().startswith(b";"))
+
+    def _whole_prefix(self, data: bytes | bytearray, start: int) -> tuple[int, Message | None] | None:
+        """``<n><n digits>`` of a block header that came in one piece; None for anything else."""
+        digits = data[start] - 0x30 if start < len(data) else 0
+        length = data[start + 1 : start + 1 + digits]
+        if not 1 <= digits <= 9 or len(length) < digits or not length.isdigit():
+            return None
+        return self._open_block(data, start + 1 + digits, int(length))
 
     def _feed_prefix(self, data: bytes | bytearray, start: int) -> tuple[int, Message | None]:
         """One more byte of ``#<n><n digits>``; anything else makes it ordinary text again."""

@@ -23,6 +23,9 @@ T = TypeVar("T", bound=Reply)
 
 _MARK: Final = "_scpi_entries"
 _CACHE_SIZE: Final = 4096
+_CACHED_VALUES: Final = 256
+#: Longer texts are not remembered.
+_CACHED_TEXT: Final = 200
 _NODE: Final = re.compile(
     r"(?P<open>\[*):?(?P<name>\*?[A-Za-z][A-Za-z0-9_]*)(?P<suffix><n(?::(?P<highest>\d+))?>)?(?P<close>\]*)"
 )
@@ -145,8 +148,24 @@ class Entry:
         """The pattern, taken apart when it is first looked at."""
         return compile_pattern(self.pattern)
 
+    @cached_property
+    def _fixed(self) -> dict[tuple[Token, ...], list[Any]] | None:
+        """Values by their tokens, if these are all that they depend on."""
+        return {} if all(parameter.fixed for parameter in self.parameters) else None
+
     def values(self, tokens: tuple[Token, ...], unit: Any) -> list[Any]:
         """The tokens as values. Raises ScpiError, -109 for one too few and -108 for one too many."""
+        known = self._fixed
+        if known is None or (tokens and type(tokens[-1]) is not str):
+            return self._parse(tokens, unit)
+        values = known.get(tokens)
+        if values is None:
+            if len(known) >= _CACHED_VALUES:
+                known.clear()
+            values = known[tokens] = self._parse(tokens, unit)
+        return values
+
+    def _parse(self, tokens: tuple[Token, ...], unit: Any) -> list[Any]:
         values: list[Any] = []
         for position, parameter in enumerate(self.parameters):
             if isinstance(parameter, Rest):
@@ -255,6 +274,7 @@ class CommandTable:
         self.settings: list[Setting[Any]] = []
         self._headers: dict[str, Call] = {}
         self._programs: dict[bytes, Sequence[Line]] = {}
+        self._parsed: dict[tuple[bytes, bool, str], tuple[list[Call], str]] = {}
         seen: set[str] = set()
         for cls in owner.__mro__:  # own entries first: a subclass may redefine a header of its base
             for name, value in vars(cls).items():
@@ -319,13 +339,30 @@ class CommandTable:
         """The calls that a message means, and the header path after it.
 
         ``path``: where a relative first header continues (``:`` for a new message). A call that
-        cannot be made ends the list.
+        cannot be made ends the list. ``block`` is the last parameter of the last command.
         """
+        key = (text, block is not None, path)
+        known = self._parsed.get(key)
+        if known is None:
+            known = self._parse(text, block is not None, path)
+            if len(text) <= _CACHED_TEXT:
+                if len(self._parsed) >= _CACHE_SIZE:
+                    self._parsed.clear()
+                self._parsed[key] = known
+        calls, path = known
+        if block is None or not calls or calls[-1].error:
+            return calls, path
+        last = calls[-1]
+        return [*calls[:-1], last._replace(tokens=(*last.tokens, block))], path
+
+    def _parse(self, text: bytes, before_block: bool, path: str) -> tuple[list[Call], str]:
         calls: list[Call] = []
         units = split_outside_quotes(text.decode("latin-1"), ";")
         for index, unit in enumerate(units):
             part = unit.strip()
             if not part:
+                if before_block and index == len(units) - 1:
+                    calls.append(Call(None, error=-102))  # a block that belongs to no command
                 continue
             header, _, data = part.partition(" ") if "\t" not in part else _split_header(part)
             absolute = header if header[0] in ":*" else path + header
@@ -335,8 +372,7 @@ class CommandTable:
                 break
             if absolute[0] == ":":
                 path = absolute[: absolute.rindex(":") + 1]
-            last = block if index == len(units) - 1 else None
-            calls.append(found._replace(tokens=_tokens(data, last)))
+            calls.append(found._replace(tokens=_tokens(data, before_block and index == len(units) - 1)))
         return calls, path
 
 
@@ -345,14 +381,13 @@ def _split_header(part: str) -> tuple[str, str, str]:
     return pieces[0], " ", pieces[1] if len(pieces) > 1 else ""
 
 
-def _tokens(data: str, block: memoryview | None) -> tuple[Token, ...]:
+def _tokens(data: str, before_block: bool) -> tuple[Token, ...]:
+    """``before_block``: a block follows, whose comma is not one between two texts."""
     data = data.strip()
-    if block is None:
-        return tuple(split_outside_quotes(data, ",")) if data else ()
-    before = split_outside_quotes(data, ",")
-    if before[-1].strip():  # something stands between the last comma and the block
-        return (*before, block)
-    return (*before[:-1], block)
+    if not data:
+        return ()
+    tokens = split_outside_quotes(data, ",")
+    return tuple(tokens[:-1] if before_block and not tokens[-1].strip() else tokens)
 
 
 def split_outside_quotes(text: str, separator: str) -> list[str]:

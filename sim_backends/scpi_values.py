@@ -61,10 +61,13 @@ Token = str | memoryview
 
 
 class Parameter(ABC, Generic[T_co]):
-    """One place in a command's list of parameters. ``rest``: takes every token that is left."""
+    """One place in a command's list of parameters. ``rest``: takes every token that is left; ``fixed``: what a text
+    means does not depend on the unit's state.
+    """
 
     rest = False
     optional = False
+    fixed = False
 
     @abstractmethod
     def parse(self, token: Token, unit: Any) -> T_co:
@@ -177,6 +180,8 @@ def unit_factor(suffix: str, unit: str) -> float | None:
 class Integer(Parameter[int]):
     """A whole number (decimals are rounded), also ``#H``, ``#Q`` and ``#B`` forms."""
 
+    fixed = True
+
     def __init__(self, low: int = -(2**31), high: int = 2**32 - 1) -> None:
         self._low, self._high = low, high
 
@@ -211,6 +216,8 @@ class Integer(Parameter[int]):
 class Boolean(Parameter[bool]):
     """``ON``, ``OFF`` or a number, which is true unless it rounds to 0."""
 
+    fixed = True
+
     def parse(self, token: Token, unit: Any) -> bool:
         text = _text(token).strip().upper()
         if text in ("1", "ON"):
@@ -229,6 +236,8 @@ class Choice(Parameter[str]):
     Words are written as manuals do: ``Choice("MAIN", "WINDow", "XY")``. Names may contain digits.
     """
 
+    fixed = True
+
     def __init__(self, *words: str) -> None:
         self._words: dict[str, str] = {}
         for word in words:
@@ -244,6 +253,8 @@ class Choice(Parameter[str]):
 
 class Text(Parameter[str]):
     """A quoted string; a bare word is taken as it stands."""
+
+    fixed = True
 
     def parse(self, token: Token, unit: Any) -> str:
         text = _text(token).strip()
@@ -290,6 +301,7 @@ class Maybe(Parameter[T]):
     def __init__(self, parameter: Parameter[T], default: T) -> None:
         self._parameter = parameter
         self.default = default
+        self.fixed = parameter.fixed
 
     def parse(self, token: Token, unit: Any) -> T:
         return self._parameter.parse(token, unit)

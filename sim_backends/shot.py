@@ -62,10 +62,10 @@ class Shot:
             _electronic(config.client_receiver, lo_factors[0]),
             _electronic(config.server_receiver, lo_factors[1]),
         )
-        self._driven = np.arange(self.rows) < client.rows
+        self._undriven = slice(min(client.rows, self.rows), self.rows)
         self._mode = client.forward.mode()
         self._collected = self._out * project(launch.plane, basis_of(self._mode))
-        self._collected[~self._driven] = 0.0
+        self._collected[self._undriven] = 0.0
         self._noise: TapNoise = amplify_and_tap(
             generator, self.rows, client.gain, client.n_sp, client.returned_fraction
         )
@@ -104,7 +104,7 @@ class Shot:
         shared = amplitude * norm
         in_mode = shared * (offset + self._noise.returned)
         in_mode += np.sqrt(isotropic - shared**2) * self._white
-        in_mode[~self._driven] = np.sqrt(isotropic) * self._white[~self._driven]
+        in_mode[self._undriven] = np.sqrt(isotropic) * self._white[self._undriven]
         unit = back[::-1] / norm if norm > 0 else back
         draws, plane = self._sampling.draws, self._sampling.buffer
         generators = (draws.generator(Stream.RETURNED_X), draws.generator(Stream.RETURNED_P))

@@ -8,6 +8,7 @@ SCPI.
 ``:CLOCk STEPped|REAL``        whether time moves only when told to; ``:CLOCk?``
 ``:TIME?``                     the laboratory's time, s
 ``:TIME:ADVance <s>``          move the stepped clock
+``:TIME:PASS? <s>``            the same where time is stepped; the seconds that are left to be waited for
 ``:FAULt "<unit>",<fault>``    UNPLUG or SILENT, see :mod:`sim_backends.faults`
 ``:FAULt:CLEar``               all units are well again; connections that broke stay broken
 =============================  ==============================================================
@@ -94,6 +95,13 @@ class SimControl(ScpiUnit):
         if not self._control.stepped:
             raise ScpiError(-221, "the clock is real")
         self._control.advance(seconds)
+
+    @query(":TIME:PASS?", Number("S", (0.0, 1e9)))
+    def _pass(self, seconds: float) -> float:
+        if not self._control.stepped:
+            return seconds
+        self._control.advance(seconds)
+        return 0.0
 
     @command(":FAULt", Text(), Choice(*FAULTS))
     def _set_fault(self, unit: str, fault: str) -> None:

@@ -72,8 +72,13 @@ class Connection:
             if unit.fault is None or not unit.fault.deaf:
                 unit.receive(self, data, end)
 
-    def put(self, reply: bytes) -> None:
-        """Queue one response message, terminator included (called by the unit)."""
+    def put(self, reply: bytes, rest: bytes = b"") -> None:
+        """Queue one response message, terminator included (called by the unit).
+
+        On a stream a long message may come in two pieces, so that neither is copied when it is read piece by piece.
+        """
+        if rest and (self.unit.fault is not None or not self.stream):
+            reply, rest = reply + rest, b""
         fault = self.unit.fault
         if fault is not None:
             altered = fault.answer(reply)
@@ -81,6 +86,8 @@ class Connection:
                 return
             reply = altered
         self._replies.append(reply)
+        if rest:
+            self._replies.append(rest)
         self.arrived.notify_all()
 
     @property

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sim_backends.circuit import Circuit, Launch, emitted_power_w
 from sim_backends.config import ReceiverPhysics, WorldConfig
 from sim_backends.draws import Draws, Stream
-from sim_backends.physics import Float
+from sim_backends.physics import Float, new_plane
 from sim_backends.shot import Sampling, Shot
 from sim_backends.state import ChannelRecord, DigitizerState, GeneratorState
 
@@ -193,7 +193,7 @@ class World:
         )
         shape = launch.plane.shape
         if shape not in self._buffers:
-            self._buffers[shape] = np.empty(shape, np.float32)
+            self._buffers[shape] = new_plane(*shape[1:])
         self._draws = Draws(self._seed, self._key, self._count)
         sampling = Sampling(self._draws, self._buffers[shape], self.threads)
         shot = Shot(self._config, launch, circuit.client(shape[2]), factors, sampling)

@@ -6,6 +6,7 @@ With φ_k = arg z_k and sin θ_k = |z_k| / sqrt(Σ_{j<=k} |z_j|²) the loop ends
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -64,16 +65,17 @@ class LoopUnitary:
         layout = self._timing.layout(len(z))
         theta, phi = loop_settings(z)
         codes: dict[str, dict[int, Codes]] = {name: {} for name in self._generators}
-        for (name, drive), fraction in [
-            *((each, 2 / np.pi * theta) for each in self._couplers),
-            *((each, phi / np.pi) for each in self._phases),
-        ]:
-            row = np.zeros(layout.bins, dtype=np.int16)
-            row[layout.guards :] = drive.codes(fraction)
-            codes[name][drive.channel] = row
+        for passes, fraction in ((self._couplers, 2 / np.pi * theta), (self._phases, phi / np.pi)):
+            rows_made: dict[tuple[int, float], Codes] = {}  # equal drives get the same codes
+            for name, drive in passes:
+                kind = (drive.code_max, drive.fraction_of_v_pi)
+                if kind not in rows_made:
+                    rows_made[kind] = np.zeros(layout.bins, dtype=np.int16)
+                    rows_made[kind][layout.guards :] = drive.codes(fraction)
+                codes[name][drive.channel] = rows_made[kind]
         name, drive = self._tap
-        level = 2 / np.pi * np.arccos(np.sqrt(returned_fraction))
-        codes[name][drive.channel] = np.repeat(drive.codes(np.array([level])), layout.bins)
+        level = 2 / np.pi * math.acos(math.sqrt(returned_fraction))
+        codes[name][drive.channel] = np.full(layout.bins, drive.codes(np.array([level]))[0])
         for name, generator in self._generators.items():
             changed = self._changed(name, codes[name])
             if changed:

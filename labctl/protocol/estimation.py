@@ -25,7 +25,7 @@ MIN_SAMPLES = 32
 """Fewer samples give no interval worth the name."""
 
 _BLOCK = 2048
-_BLOCK_ROWS = 128
+_BLOCK_ROWS = 1024
 _ROW_TYPES = (np.int8, np.uint8, np.int16, np.uint16, np.float16, np.float32)
 
 
@@ -132,7 +132,7 @@ def residual_sums(
     ss, sr, rr = 0.0, 0.0, 0.0
     known = launched_squared is not None
     for s_plane, r_plane in zip(_planes(launched), _planes(received), strict=True):
-        for first in range(0, len(s_plane), _BLOCK_ROWS):  # blocks that stay in the processor's cache
+        for first in range(0, len(s_plane), _BLOCK_ROWS):
             s, r = _rows(s_plane[first : first + _BLOCK_ROWS]), _rows(r_plane[first : first + _BLOCK_ROWS])
             ss += 0.0 if known else _dot(s, s)
             sr += _dot(s, r)

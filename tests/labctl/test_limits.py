@@ -8,7 +8,7 @@ import pytest
 
 from labctl.bench import Bench, open_bench
 from labctl.errors import InterlockError
-from labctl.limits import Monitor, Watch
+from labctl.limits import ASK_AMPLIFIER_AFTER_IMAGES, ASK_AMPLIFIER_AFTER_S, Monitor, Rounds, Watch
 from tests.fakes import FakeLibrary, fake_bench, use_fakes
 
 
@@ -72,3 +72,41 @@ def test_power_that_is_no_number_is_not_well(bench: Bench, monkeypatch: pytest.M
     monkeypatch.setattr(FakeLibrary.latest.world, "optical_power_w", lambda unit: float("nan"))
     with pytest.raises(InterlockError, match="power_meter"):
         watch.check()
+
+
+def pump_off_is_seen_after(bench: Bench, image_s: float) -> int:
+    """Images begun until a pump that went off after the first one is noticed."""
+    rounds = Rounds(lit(bench))
+    rounds.before_image(0.0)
+    bench.instruments["amplifier"].set_emission(False)
+    for image in range(1, 100):
+        try:
+            rounds.before_image(image * image_s)
+        except InterlockError:
+            return image
+    return 100
+
+
+def test_the_amplifier_is_asked_after_some_images(bench: Bench) -> None:
+    assert pump_off_is_seen_after(bench, image_s=1e-3) == ASK_AMPLIFIER_AFTER_IMAGES
+
+
+def test_the_amplifier_is_asked_after_some_time(bench: Bench) -> None:
+    assert pump_off_is_seen_after(bench, image_s=0.6 * ASK_AMPLIFIER_AFTER_S) == 2
+
+
+def test_everything_else_is_read_before_each_image(bench: Bench) -> None:
+    rounds = Rounds(lit(bench))
+    rounds.before_image(0.0)
+    bench.instruments["attenuator"].set_shutter(1, False)
+    with pytest.raises(InterlockError, match="attenuator"):
+        rounds.before_image(1e-3)
+
+
+def test_after_a_pause_nobody_is_left_out(bench: Bench) -> None:
+    rounds = Rounds(lit(bench))
+    rounds.before_image(0.0)
+    bench.instruments["amplifier"].set_emission(False)
+    rounds.ask_all()
+    with pytest.raises(InterlockError, match="amplifier"):
+        rounds.before_image(1e-3)

@@ -80,10 +80,13 @@ def test_clock(lab: Recorder, client: Client) -> None:
     assert client.ask(":CLOC?") == "STEP"
     client.write(":TIME:ADVance 500 ms")
     assert float(client.ask(":TIME?")) == 1.75
+    assert float(client.ask(":TIME:PASS? 0.25")) == 0.0
+    assert float(client.ask(":TIME?")) == 2.0
     client.write(":TIME:ADVance -1")
     assert client.errors() == [-222]
     client.write(":CLOC REAL")
     assert not lab.stepped
+    assert float(client.ask(":TIME:PASS? 0.25")) == 0.25
 
 
 def test_faults(lab: Recorder, client: Client) -> None:
