@@ -2,17 +2,25 @@
 
 No real bench has one. It answers in SCPI: ``:RESet <seed>``, ``:KEY a,b,...``, ``:CLOCk
 STEPped|REAL``, ``:TIME?``, ``:TIME:ADVance <seconds>``, ``:TIME:PASS? <seconds>``, ``:FAULt "<instrument>",<fault>``,
-``:FAULt:CLEar``, and ``:SYSTem:ERRor?``.
+``:FAULt:CLEar``, ``:ATTack <kind>,<strength>``, ``:ATTack?``, and ``:SYSTem:ERRor?``.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from drivers.scpi import format_real, parse_error_entry, parse_finite
+from drivers.scpi import format_real, parse_error_entry, parse_finite, parse_integer
 from labctl.clock import SystemClock
 from labctl.errors import InstrumentRefused, InstrumentReply
 
+#: Names of attacks on the light -> what the control instrument calls them.
+ATTACKS = {
+    "all-modes": "ALLModes",
+    "resend": "RESend",
+    "tap": "TAP",
+    "substitution": "SUBStitution",
+    "injection": "INJection",
+}
 _ERROR_QUERY = ":SYSTem:ERRor?"
 
 
@@ -70,6 +78,17 @@ class SimControl:
 
     def clear_faults(self) -> None:
         self._command(":FAULt:CLEar")
+
+    def mount_attack(self, kind: str, strength: float) -> None:
+        self._command(f":ATTack {ATTACKS[kind]},{format_real(strength)}")
+
+    def attacker_learned(self) -> tuple[int, float]:
+        reply = self._line.query(":ATTack?")
+        try:
+            _, _, samples, bits = reply.split(",")
+            return parse_integer(samples), parse_finite(bits)
+        except ValueError as error:
+            raise InstrumentReply(self._line.name, str(error), command=":ATTack?") from error
 
     def close(self) -> None:
         self._line.close()

@@ -316,6 +316,14 @@ class SimulationControl(Protocol):
 
     def clear_faults(self) -> None: ...
 
+    def mount_attack(self, kind: str, strength: float) -> None:
+        """``kind``: "all-modes", "resend", "tap", "substitution" or "injection"; see the simulated lab's reference."""
+        ...
+
+    def attacker_learned(self) -> tuple[int, float]:
+        """Samples that the attacker took since the attack was mounted, and bits per mode that they tell him."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -18,6 +18,8 @@ class Stream(IntEnum):
     CLIENT_ELSE = 1
     SERVER_X_ELSE = 4
     SERVER_P_ELSE = 5
+    #: The attacker's own noise and choices.
+    ATTACKER = 6
 
 
 @dataclass(frozen=True)

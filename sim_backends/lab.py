@@ -7,6 +7,7 @@ from pathlib import Path
 
 from labctl.errors import ConfigError
 from labctl.shipped import bench_path
+from sim_backends.attacks import Attack, AttackKind
 from sim_backends.config import load_world
 from sim_backends.faults import fault_named
 from sim_backends.sim_control import SimControl
@@ -92,6 +93,18 @@ class Lab:
         if unit not in self.units:
             raise ConfigError(f"there is no unit {unit!r}", f"Use one of {', '.join(self.units)}.")
         self.units[unit].set_fault(fault_named(fault))
+
+    def set_attack(self, kind: str | None, strength: float) -> None:
+        """None: nobody attacks. Raises ConfigError for a strength outside its range."""
+        self.world.set_attack(None if kind is None else Attack(AttackKind(kind), strength))
+
+    def attack(self) -> tuple[str, float, int, float]:
+        """Kind ("NONE": nobody attacks), strength, samples that the attacker took, and bits per mode they tell him."""
+        found = self.world.attack
+        if found is None:
+            return "NONE", 0.0, 0, 0.0
+        attack, spoils = found
+        return attack.kind.value, attack.strength, spoils.samples, spoils.bits_per_mode
 
     def clear_faults(self) -> None:
         """All units are well again; connections that broke stay broken."""

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from labctl.units import db_to_ratio
+from sim_backends.attacks import Attack, Mounted, Spoils
 from sim_backends.circuit import ClientOptics, Launch
 from sim_backends.config import ReceiverPhysics, WorldConfig
 from sim_backends.draws import Draws, Stream
@@ -30,11 +31,15 @@ DUAL_KAPPA = 0.5
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a shot is drawn. ``buffer``: a plane that the received light may be put into; ``threads``: 1 or 2."""
+    """How a shot is drawn. ``buffer``: a plane that the received light may be put into; ``threads``: 1 or 2.
+
+    ``attack``: in force, and what the attacker learns by it.
+    """
 
     draws: Draws
     buffer: Float
     threads: int = 1
+    attack: tuple[Attack, Spoils] | None = None
 
 
 class Shot:
@@ -52,12 +57,23 @@ class Shot:
         sampling: Sampling,
     ) -> None:
         self._config = config
-        self._launch = launch
         self._client = client
         self._sampling = sampling
         generator = sampling.draws.generator(Stream.TAPPED_MODE)
         _, self.rows, self.bins = launch.plane.shape
-        self._out = np.sqrt(db_to_ratio(-config.channel.loss_out))
+        out, self._back = db_to_ratio(-config.channel.loss_out), db_to_ratio(-config.channel.loss_back)
+        #: What an attack adds to every mode: at the client, and at the server's receiver (SNU).
+        self._excess, self._injected = 0.0, 0.0
+        if sampling.attack is not None:
+            attack, spoils = sampling.attack
+            own = sampling.draws.generator(Stream.ATTACKER)
+            mounted = Mounted(attack, spoils, own, client.n_sp, out, self._back)
+            plane = mounted.launched(launch.plane)
+            launch = launch if plane is launch.plane else Launch(plane)
+            out *= attack.passed
+            self._excess, self._injected = mounted.excess, attack.injected
+        self._launch = launch
+        self._out = np.sqrt(out)
         self._electronic = (
             _electronic(config.client_receiver, lo_factors[0]),
             _electronic(config.server_receiver, lo_factors[1]),
@@ -85,8 +101,8 @@ class Shot:
     def received(self) -> Float:
         """The server's plane (2, M, B) in its receiver's shot-noise units, bins as they arrive: reversed."""
         client = self._client
-        channel, receiver = self._config.channel, self._config.server_receiver
-        power = DUAL_KAPPA * receiver.efficiency * db_to_ratio(-channel.loss_back)
+        receiver = self._config.server_receiver
+        power = DUAL_KAPPA * receiver.efficiency * self._back
         amplitude = float(np.sqrt(power))
         loop_gain = float(np.sqrt(client.returned_fraction * client.gain))
         alike = client.back is client.forward or client.back.same_as(client.forward)
@@ -100,7 +116,8 @@ class Shot:
             mean = mean[:, :, ::-1] * np.float32(amplitude * self._out)
             offset = np.zeros_like(self._collected)
         norm = float(np.linalg.norm(back))
-        isotropic = 1 + self._electronic[1]
+        isotropic = 1 + self._electronic[1] + DUAL_KAPPA * receiver.efficiency * self._injected
+        others = isotropic + power * self._excess
         shared = amplitude * norm
         in_mode = shared * (offset + self._noise.returned)
         in_mode += np.sqrt(isotropic - shared**2) * self._white
@@ -109,7 +126,7 @@ class Shot:
         draws, plane = self._sampling.draws, self._sampling.buffer
         generators = (draws.generator(Stream.RETURNED_X), draws.generator(Stream.RETURNED_P))
         vacuum_plane(generators, plane, self._sampling.threads)
-        return received_plane(plane, mean, basis_of(unit), in_mode, isotropic)
+        return received_plane(plane, mean, basis_of(unit), in_mode, others)
 
 
 def _electronic(receiver: ReceiverPhysics, lo_factor: float) -> float:

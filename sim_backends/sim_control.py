@@ -11,6 +11,9 @@ SCPI.
 ``:TIME:PASS? <s>``            the same where time is stepped; the seconds that are left to be waited for
 ``:FAULt "<unit>",<fault>``    UNPLUG or SILENT, see :mod:`sim_backends.faults`
 ``:FAULt:CLEar``               all units are well again; connections that broke stay broken
+``:ATTack <kind>[,<strength>]`` ALLModes, RESend, TAP, SUBStitution or INJection, see :mod:`sim_backends.attacks`
+``:ATTack?``                   kind or NONE, strength, samples the attacker took, bits per mode they told
+``:ATTack:CLEar``              nobody attacks any more
 =============================  ==============================================================
 """
 
@@ -22,6 +25,7 @@ from sim_backends.faults import FAULTS
 from sim_backends.scpi import (
     Choice,
     Integer,
+    Maybe,
     Number,
     Rest,
     ScpiError,
@@ -58,6 +62,10 @@ class LabControl(Protocol):
     def set_fault(self, unit: str, fault: str) -> None: ...
 
     def clear_faults(self) -> None: ...
+
+    def set_attack(self, kind: str | None, strength: float) -> None: ...
+
+    def attack(self) -> tuple[str, float, int, float]: ...
 
 
 class SimControl(ScpiUnit):
@@ -110,3 +118,20 @@ class SimControl(ScpiUnit):
     @command(":FAULt:CLEar")
     def _clear_faults(self) -> None:
         self._control.clear_faults()
+
+    @command(
+        ":ATTack",
+        Choice("ALLModes", "RESend", "TAP", "SUBStitution", "INJection"),
+        Maybe(Number("", (0.0, 1e6)), 0.0),
+    )
+    def _set_attack(self, kind: str, strength: float) -> None:
+        self._control.set_attack(kind, strength)
+
+    @query(":ATTack?")
+    def _attack(self) -> str:
+        kind, strength, samples, bits = self._control.attack()
+        return f"{kind},{strength:.8E},{samples},{bits:.8E}"
+
+    @command(":ATTack:CLEar")
+    def _clear_attack(self) -> None:
+        self._control.set_attack(None, 0.0)

@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sim_backends.attacks import Attack, Spoils
 from sim_backends.circuit import Circuit, Launch, emitted_power_w
 from sim_backends.config import ReceiverPhysics, WorldConfig
 from sim_backends.draws import Draws, Stream
@@ -78,6 +79,8 @@ class World:
         self._triggered = False
         self._draws = Draws(0, (), 0)
         self._buffers: dict[tuple[int, ...], Float] = {}
+        self._attack: Attack | None = None
+        self._spoils = Spoils()
 
     def connect(self, units: Mapping[str, SimulatedUnit]) -> None:
         """Put the units at their places."""
@@ -112,8 +115,12 @@ class World:
             self._stepped += seconds
 
     def reset(self, seed: int) -> None:
-        """All later noise follows from ``seed``, the draw key and the number of acquisitions since the key was set."""
+        """All later noise follows from ``seed``, the draw key and the number of acquisitions since the key was set.
+
+        Nobody attacks any more.
+        """
         self._seed = seed
+        self.set_attack(None)
         self.set_key(())
 
     def set_key(self, key: tuple[int, ...]) -> None:
@@ -121,6 +128,15 @@ class World:
         self._key = key
         self._count = 0
         self._shot = None
+
+    def set_attack(self, attack: Attack | None) -> None:
+        """In force from the next shot on; the attacker starts with nothing."""
+        self._attack, self._spoils = attack, Spoils()
+
+    @property
+    def attack(self) -> tuple[Attack, Spoils] | None:
+        """In force, and what it told the attacker so far."""
+        return None if self._attack is None else (self._attack, self._spoils)
 
     # --- what the front ends ask ----------------------------------------------------------------
 
@@ -195,7 +211,7 @@ class World:
         if shape not in self._buffers:
             self._buffers[shape] = new_plane(*shape[1:])
         self._draws = Draws(self._seed, self._key, self._count)
-        sampling = Sampling(self._draws, self._buffers[shape], self.threads)
+        sampling = Sampling(self._draws, self._buffers[shape], self.threads, self.attack)
         shot = Shot(self._config, launch, circuit.client(shape[2]), factors, sampling)
         self._count += 1
         return shot

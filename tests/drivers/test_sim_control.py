@@ -68,3 +68,20 @@ def test_waiting_winds_a_stepped_clock() -> None:
     assert time.monotonic() - before_s >= 0.001
     assert clock.now() == 9.0
     visa.finished()
+
+
+def test_attacks() -> None:
+    made, visa = control(
+        *checked(":ATTack RESend,0.25", ":ATTack SUBStitution,0"),
+        (":ATTack?", "RES,2.50000000E-01,1000,1.50000000E+00"),
+    )
+    made.mount_attack("resend", 0.25)
+    made.mount_attack("substitution", 0.0)
+    assert made.attacker_learned() == (1000, 1.5)
+    visa.finished()
+
+
+def test_an_answer_about_attacks_that_is_none() -> None:
+    made, _ = control((":ATTack?", "RES,1"))
+    with pytest.raises(InstrumentReply, match="ATTack"):
+        made.attacker_learned()

@@ -40,6 +40,14 @@ class Recorder:
     def clear_faults(self) -> None:
         self.calls.append(("clear",))
 
+    def set_attack(self, kind: str | None, strength: float) -> None:
+        if strength == 9:
+            raise ConfigError("too strong")
+        self.calls.append(("attack", kind, strength))
+
+    def attack(self) -> tuple[str, float, int, float]:
+        return "TAP", 0.25, 1000, 1.5
+
 
 @pytest.fixture
 def lab() -> Recorder:
@@ -101,3 +109,14 @@ def test_faults_that_are_not_there(client: Client) -> None:
     assert client.ask(":SYST:ERR?").startswith("-224,")
     client.write(':FAUL "door",UNPLUG')
     assert client.ask(":SYST:ERR?") == "-300,\"Device-specific error;there is no unit 'door'\""
+
+
+def test_attacks(lab: Recorder, client: Client) -> None:
+    client.write(":ATTack ALLModes,2")
+    client.write(":ATT SUBS")
+    client.write(":ATT:CLE")
+    assert lab.calls == [("attack", "ALLM", 2.0), ("attack", "SUBS", 0.0), ("attack", None, 0.0)]
+    assert client.ask(":ATTack?") == "TAP,2.50000000E-01,1000,1.50000000E+00"
+    client.write(":ATTack TAP,9")
+    client.write(":ATTack NOBody,1")
+    assert client.errors() == [-300, -224]
