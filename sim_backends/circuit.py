@@ -69,11 +69,6 @@ class ClientOptics:
     returned_fraction: float
 
 
-def emitted_power_w(laser: LaserState) -> float:
-    """Watts out of the laser's fibre."""
-    return laser.power_w if laser.emission and not laser.shutter_closed else 0.0
-
-
 def drive_volts(channel: GeneratorChannelState) -> Double:
     """Volts at a generator's output for one pass through its segment, shape (N,); empty when it does not play."""
     if channel.playback is None:
@@ -113,6 +108,8 @@ class Circuit:
     def __init__(self, config: WorldConfig, states: Mapping[str, object]) -> None:
         self._config = config
         self._states = states
+        #: Since the lab's clock began; what drifts has drifted for this long.
+        self.time_s = 0.0
         self._launches: OrderedDict[tuple[object, ...], Launch] = OrderedDict()
         places = config.places
         self.laser = self._state(places.laser, LaserState)
@@ -160,9 +157,12 @@ class Circuit:
             return float("inf")
         return sum(attenuator.attenuation_db for attenuator in self._attenuators)
 
-    def lo_factor(self, reference_power_w: float) -> float:
-        """Shot noise's standard deviation relative to that at the receiver's reference laser power."""
-        return float(np.sqrt(emitted_power_w(self.laser) / reference_power_w))
+    def emitted_power_w(self) -> float:
+        """Watts out of the laser's fibre."""
+        if not self.laser.emission or self.laser.shutter_closed:
+            return 0.0
+        drift = self._config.laser.power_drift_per_hour
+        return self.laser.power_w * max(0.0, 1 + drift * self.time_s / 3600) if drift else self.laser.power_w
 
     def bins_per_row(self) -> int:
         """The length of the unitary's drive; 0 when it is not driven."""
@@ -181,11 +181,12 @@ class Circuit:
             quadrature.amplitude_vpp,
             in_phase.output_on,
             quadrature.output_on,
-            emitted_power_w(self.laser),
+            self.emitted_power_w(),
             self.laser.wavelength_m,
             self.attenuation_db(),
             self.bin_rate_hz,
             bins,
+            self._config.modulator.imbalance(self.time_s),
         )
         if key not in self._launches:
             field = self._field(in_phase, quadrature)
@@ -198,7 +199,7 @@ class Circuit:
         return self._launches[key]
 
     def _field(self, in_phase: GeneratorChannelState, quadrature: GeneratorChannelState) -> Complex:
-        photons = photons_per_bin(emitted_power_w(self.laser), self.laser.wavelength_m, self.bin_rate_hz)
+        photons = photons_per_bin(self.emitted_power_w(), self.laser.wavelength_m, self.bin_rate_hz)
         photons *= db_to_ratio(-(self._config.modulator.loss + self.attenuation_db()))
         return np.asarray(np.sqrt(photons) * self._transfer(in_phase, quadrature))
 
@@ -206,16 +207,23 @@ class Circuit:
         physics = self._config.modulator
         v_i, v_q = drive_volts(in_phase), drive_volts(quadrature)
         length = max(len(v_i), len(v_q))
-        return iq_transfer(_repeated(v_i, length), _repeated(v_q, length), physics.v_pi_i, physics.v_pi_q)
+        return iq_transfer(
+            _repeated(v_i, length),
+            _repeated(v_q, length),
+            physics.v_pi_i,
+            physics.v_pi_q,
+            physics.imbalance(self.time_s),
+        )
 
     def client(self, bins: int) -> ClientOptics:
         """The client's optics for rows of ``bins`` bins."""
         physics = self._config.unitary
-        transmittance = db_to_ratio(-physics.loop_loss)
+        transmittance, phase = db_to_ratio(-physics.loop_loss), math.radians(physics.loop_phase_error_deg)
         forward = LoopDrive(
             self._angles(self._loop[0], bins, np.pi / 2 / physics.v_pi_forward_coupler),
             self._angles(self._loop[1], bins, np.pi / physics.v_pi_forward_phase),
             transmittance,
+            phase,
         )
         back = forward
         if not self._returns_as_it_came():
@@ -223,6 +231,7 @@ class Circuit:
                 self._angles(self._loop[2], bins, np.pi / 2 / physics.v_pi_return_coupler),
                 self._angles(self._loop[3], bins, np.pi / physics.v_pi_return_phase),
                 transmittance,
+                phase,
             )
         playback = self._loop[0].playback
         return ClientOptics(
@@ -252,16 +261,19 @@ class Circuit:
         """The amplifier's power gain; 1 (a piece of fibre) when it is not pumped."""
         if not self.amplifier.emission or self.amplifier.interlock_open:
             return 1.0
-        curve = self._config.amplifier.gain_curve
-        return float(np.interp(self.amplifier.pump_a, [point.pump for point in curve], [point.gain for point in curve]))
+        physics = self._config.amplifier
+        pumps, gains = zip(*((point.pump, point.gain) for point in physics.gain_curve), strict=True)
+        return max(1.0, float(np.interp(self.amplifier.pump_a, pumps, gains)) * (1 + physics.gain_error))
 
     def _returned_fraction(self) -> float:
         """Of the tap, at the moment the collected mode passes it: the last sample of its drive."""
         tap = self._tap
-        if tap.playback is None or not tap.output_on:
-            return 1.0
-        volts = float(tap.playback.codes[-1]) * tap.amplitude_vpp / 2 / tap.code_max
-        return math.cos(math.pi * volts / (2 * self._config.tap.v_pi)) ** 2
+        physics = self._config.tap
+        fraction = 1.0
+        if tap.playback is not None and tap.output_on:
+            volts = float(tap.playback.codes[-1]) * tap.amplitude_vpp / 2 / tap.code_max
+            fraction = math.cos(math.pi * volts / (2 * physics.v_pi)) ** 2
+        return min(1.0, max(0.0, fraction + physics.fraction_error)) if physics.fraction_error else fraction
 
     def launched_power_w(self) -> float:
         """Mean optical power sent to the client."""
@@ -280,4 +292,4 @@ class Circuit:
             return 0.0
         loss = self._config.modulator.loss + sum(each.attenuation_db for each in passed)
         transmitted = float(np.mean(np.abs(self._transfer(in_phase, quadrature)) ** 2))
-        return emitted_power_w(self.laser) * db_to_ratio(-loss) * transmitted
+        return self.emitted_power_w() * db_to_ratio(-loss) * transmitted

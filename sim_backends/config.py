@@ -6,6 +6,7 @@ amplifiers' gain is part of V_pi), noise variances are in shot-noise units (SNU)
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,9 @@ from labctl.schema import (
     Decibels,
     Fraction,
     GainPoint,
+    NonNegativeHertz,
+    Seconds,
+    SignedVolts,
     SnuVariance,
     StrictModel,
     Volts,
@@ -24,6 +28,7 @@ from labctl.schema import (
     read_toml,
     validate,
 )
+from sim_backends.physics import IqImbalance
 
 Place = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+:[1-9][0-9]*$")]
 
@@ -58,12 +63,51 @@ class Places(StrictModel):
     power_meter: str | None = None
 
 
+class LaserPhysics(StrictModel):
+    """``linewidth``: Δν of a Wiener phase. ``rin_db_per_hz``: relative intensity noise, white over the bins' band.
+
+    ``power_drift_per_hour``: relative change of the emitted power, from the start of the lab's clock.
+    """
+
+    linewidth: NonNegativeHertz = 0.0
+    rin_db_per_hz: Annotated[float, Field(lt=0)] | None = None
+    power_drift_per_hour: Annotated[float, Field(gt=-1, lt=1)] = 0.0
+
+
 class ModulatorPhysics(StrictModel):
-    """IQ modulator at null. ``loss``: from the laser's output to the modulator's, at full transmission of both arms."""
+    """IQ modulator at null. ``loss``: from the laser's output to the modulator's, at full transmission of both arms.
+
+    ``bias_i``, ``bias_q``: of the arms, off their null, at the start of the lab's clock, and their drift per hour.
+    ``angle_error_deg``: of the third electrode, off 90°. ``gain_ratio``: field of the Q arm over that of the I arm.
+    ``extinction_ratio``: of each arm, none for a perfect one.
+    """
 
     v_pi_i: Volts = 0.35
     v_pi_q: Volts = 0.35
     loss: Decibels = 0.0
+    bias_i: SignedVolts = 0.0
+    bias_q: SignedVolts = 0.0
+    bias_drift_i_per_hour: SignedVolts = 0.0
+    bias_drift_q_per_hour: SignedVolts = 0.0
+    angle_error_deg: Annotated[float, Field(gt=-45, lt=45)] = 0.0
+    gain_ratio: Annotated[float, Field(gt=0, le=2)] = 1.0
+    extinction_ratio: Decibels | None = None
+
+    @property
+    def drifts(self) -> bool:
+        """Whether the bias moves with time."""
+        return self.bias_drift_i_per_hour != 0 or self.bias_drift_q_per_hour != 0
+
+    def imbalance(self, time_s: float) -> IqImbalance:
+        """What is not as it should be at this time of the lab's clock."""
+        hours = time_s / 3600 if self.drifts else 0.0
+        return IqImbalance(
+            bias_i_v=self.bias_i + hours * self.bias_drift_i_per_hour,
+            bias_q_v=self.bias_q + hours * self.bias_drift_q_per_hour,
+            angle_error_rad=math.radians(self.angle_error_deg),
+            gain_ratio=self.gain_ratio,
+            leak=0.0 if self.extinction_ratio is None else 10 ** (-self.extinction_ratio / 20),
+        )
 
 
 class ChannelPhysics(StrictModel):
@@ -74,26 +118,32 @@ class ChannelPhysics(StrictModel):
 
 
 class UnitaryPhysics(StrictModel):
-    """The client's time-bin loop. ``loop_loss``: per round trip."""
+    """The client's time-bin loop. ``loop_loss``: per round trip. ``loop_phase_error_deg``: per round trip, off 0°."""
 
     v_pi_forward_coupler: Volts = 0.35
     v_pi_forward_phase: Volts = 0.35
     v_pi_return_coupler: Volts = 0.35
     v_pi_return_phase: Volts = 0.35
     loop_loss: Decibels = 0.0
+    loop_phase_error_deg: Annotated[float, Field(gt=-180, lt=180)] = 0.0
 
 
 class TapPhysics(StrictModel):
-    """Mach-Zehnder coupler: returned power fraction cos²(π v / 2 V_pi)."""
+    """Mach-Zehnder coupler: returned power fraction cos²(π v / 2 V_pi), and ``fraction_error`` beside it."""
 
     v_pi: Volts = 0.35
+    fraction_error: Annotated[float, Field(gt=-1, lt=1)] = 0.0
 
 
 class AmplifierPhysics(StrictModel):
-    """Phase-insensitive amplifier: gain between the points is linear in the pump current; ``n_sp`` >= 1."""
+    """Phase-insensitive amplifier: gain between the points is linear in the pump current; ``n_sp`` >= 1.
+
+    ``gain_error``: relative, of the gain while it is pumped.
+    """
 
     gain_curve: Annotated[list[GainPoint], Field(min_length=2)]
     n_sp: Annotated[float, Field(ge=1)] = 1.0
+    gain_error: Annotated[float, Field(gt=-0.5, lt=0.5)] = 0.0
 
     @model_validator(mode="after")
     def _rising(self) -> AmplifierPhysics:
@@ -104,12 +154,35 @@ class AmplifierPhysics(StrictModel):
 
 
 class ReceiverPhysics(StrictModel):
-    """A homodyne receiver. ``volts_per_snu``: output per sqrt(SNU) with the laser at ``reference_power``."""
+    """A homodyne receiver. ``volts_per_snu``: output per sqrt(SNU) with the laser at ``reference_power``.
+
+    ``saturation_power``: laser power P_sat at which the shot noise stops growing: it goes with P/(1 + P/P_sat).
+    ``lo_delay``: of the local oscillator's path against the shortest light path. ``cmrr``: this much is taken off
+    the intensity noise that ``lo_power`` on the diodes carries (power of the noise, in dB).
+    """
 
     efficiency: Fraction = 1.0
     electronic_noise: SnuVariance = 0.0
     volts_per_snu: Volts = 0.02
     reference_power: Watts = 0.01
+    saturation_power: Watts | None = None
+    lo_delay: Seconds = 0.0
+    cmrr: Decibels | None = None
+    lo_power: Watts | None = None
+
+    @model_validator(mode="after")
+    def _leak_has_a_source(self) -> ReceiverPhysics:
+        if (self.cmrr is None) != (self.lo_power is None):
+            raise ValueError("cmrr and lo_power belong together: how much of which power")
+        return self
+
+    def lo_factor(self, power_w: float) -> float:
+        """Shot noise's standard deviation relative to that at the reference power."""
+
+        def effective(power: float) -> float:
+            return power if self.saturation_power is None else power / (1 + power / self.saturation_power)
+
+        return math.sqrt(effective(power_w) / effective(self.reference_power))
 
 
 class MonitorPhysics(StrictModel):
@@ -123,6 +196,7 @@ class WorldConfig(StrictModel):
 
     units: dict[str, UnitConfig]
     places: Places
+    laser: LaserPhysics = LaserPhysics()
     modulator: ModulatorPhysics = ModulatorPhysics()
     channel: ChannelPhysics = ChannelPhysics()
     unitary: UnitaryPhysics = UnitaryPhysics()
@@ -131,6 +205,17 @@ class WorldConfig(StrictModel):
     client_receiver: ReceiverPhysics = ReceiverPhysics()
     server_receiver: ReceiverPhysics = ReceiverPhysics()
     monitor: MonitorPhysics = MonitorPhysics()
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> WorldConfig:
+        """What is set must have an effect."""
+        noisy = self.laser.linewidth > 0 or self.laser.rin_db_per_hz is not None
+        for name, receiver in (("client_receiver", self.client_receiver), ("server_receiver", self.server_receiver)):
+            if receiver.lo_delay and not noisy:
+                raise ValueError(f"{name}.lo_delay has no effect with a laser that has no linewidth and no rin")
+            if receiver.cmrr is not None and self.laser.rin_db_per_hz is None:
+                raise ValueError(f"{name}.cmrr has no effect with a laser that has no rin_db_per_hz")
+        return self
 
     @model_validator(mode="after")
     def _places_exist(self) -> WorldConfig:

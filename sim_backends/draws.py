@@ -20,6 +20,8 @@ class Stream(IntEnum):
     SERVER_P_ELSE = 5
     #: The attacker's own noise and choices.
     ATTACKER = 6
+    #: Phase and intensity of the laser.
+    LASER = 7
 
 
 @dataclass(frozen=True)

@@ -35,20 +35,48 @@ def photons_per_bin(power_w: float, wavelength_m: float, rate_hz: float) -> floa
     return power_w * wavelength_m / (PLANCK_J_S * LIGHT_SPEED_M_S * rate_hz)
 
 
-def iq_transfer(v_i: Double, v_q: Double, v_pi_i: float, v_pi_q: float) -> Complex:
-    """Field transmission of an IQ modulator at null, (sin(π v_I/2V_π) + i sin(π v_Q/2V_π))/√2; 1 at most."""
-    in_phase = np.sin(v_i * (np.pi / (2 * v_pi_i)))
-    quadrature = np.sin(v_q * (np.pi / (2 * v_pi_q)))
-    return np.asarray((in_phase + 1j * quadrature) / np.sqrt(2))
+@dataclass(frozen=True)
+class IqImbalance:
+    """What is not ideal in an IQ modulator. ``leak``: 10^(-extinction ratio in dB / 20) of each arm."""
+
+    bias_i_v: float = 0.0
+    bias_q_v: float = 0.0
+    angle_error_rad: float = 0.0
+    gain_ratio: float = 1.0
+    leak: float = 0.0
 
 
-def loop_mode(theta: Double, phi: Double, loop_transmittance: float) -> Complex:
+#: A modulator without faults.
+BALANCED: Final = IqImbalance()
+
+
+def iq_transfer(v_i: Double, v_q: Double, v_pi_i: float, v_pi_q: float, imbalance: IqImbalance = BALANCED) -> Complex:
+    """Field transmission of an IQ modulator at null; 1 at most where it is balanced.
+
+    (f_I + i r e^{iε} f_Q)/√2 with the arms' f = sin u - i δ cos u, u = π (v + bias)/2V_π, extinction δ, ratio r of the
+    arms' fields and error ε of the third electrode.
+    """
+
+    def arm(volts: Double, v_pi: float) -> Complex:
+        angle = volts * (np.pi / (2 * v_pi))
+        field = np.sin(angle)
+        return np.asarray(field - 1j * imbalance.leak * np.cos(angle) if imbalance.leak else field)
+
+    in_phase = arm(v_i + imbalance.bias_i_v, v_pi_i)
+    quadrature = arm(v_q + imbalance.bias_q_v, v_pi_q)
+    turn = 1j * imbalance.gain_ratio * np.exp(1j * imbalance.angle_error_rad)
+    return np.asarray((in_phase + turn * quadrature) / np.sqrt(2))
+
+
+def loop_mode(theta: Double, phi: Double, loop_transmittance: float, loop_phase: float = 0.0) -> Complex:
     """The mode that one pass of the time-bin loop collects, shape (B,) (section 3a).
 
-    z'_k = sin θ_k e^{iφ_k} Π_{j>k} cos θ_j T_l^{(B-1-k)/2}; what its norm lacks from 1 is vacuum.
+    z'_k = sin θ_k e^{iφ_k} Π_{j>k} cos θ_j T_l^{(B-1-k)/2} e^{-iδ(B-1-k)}, with a phase error δ of each round trip.
+    What its norm lacks from 1 is vacuum.
     """
-    after = np.ones_like(theta)
-    after[:-1] = np.cumprod((np.cos(theta[1:]) * np.sqrt(loop_transmittance))[::-1])[::-1]
+    round_trip = np.sqrt(loop_transmittance) * (np.exp(-1j * loop_phase) if loop_phase else 1.0)
+    after = np.ones(theta.shape, dtype=np.result_type(theta, round_trip))
+    after[:-1] = np.cumprod((np.cos(theta[1:]) * round_trip)[::-1])[::-1]
     return np.asarray(np.sin(theta) * np.exp(1j * phi) * after)
 
 
@@ -84,20 +112,21 @@ def reversed_bins(plane: Float) -> Float:
 
 @dataclass(frozen=True)
 class LoopDrive:
-    """One pass's settings: coupler angles θ and phases φ, shape (B,), and the loop's power transmittance."""
+    """One pass's settings: coupler angles θ and phases φ, shape (B,); the loop's transmittance and phase error."""
 
     theta: Double
     phi: Double
     transmittance: float
+    phase: float = 0.0
 
     def mode(self) -> Complex:
         """The mode this pass collects (or, backwards, fills)."""
-        return loop_mode(self.theta, self.phi, self.transmittance)
+        return loop_mode(self.theta, self.phi, self.transmittance, self.phase)
 
     def same_as(self, other: LoopDrive) -> bool:
         """Whether the other pass has exactly these settings."""
         return (
-            self.transmittance == other.transmittance
+            (self.transmittance, self.phase) == (other.transmittance, other.phase)
             and np.array_equal(self.theta, other.theta)
             and np.array_equal(self.phi, other.phi)
         )
@@ -111,7 +140,7 @@ def round_trip_mean(launched: Float, forward: LoopDrive, back: LoopDrive, loop_g
     """
     bins = launched.shape[2]
     light = launched[0] + 1j * launched[1]
-    amplitude = np.sqrt(forward.transmittance)
+    amplitude = np.sqrt(forward.transmittance) * np.exp(1j * forward.phase)
     outputs = np.empty_like(light)
     held = np.zeros(light.shape[0], dtype=light.dtype)
     for k in range(bins):
@@ -121,7 +150,7 @@ def round_trip_mean(launched: Float, forward: LoopDrive, back: LoopDrive, loop_g
         outputs[:, k] = cosine * arriving - sine * held
         held = cosine * held + sine * arriving
     held = held * loop_gain
-    amplitude = np.sqrt(back.transmittance)
+    amplitude = np.sqrt(back.transmittance) * np.exp(-1j * back.phase)
     for k in range(bins - 1, -1, -1):
         sine, cosine = np.sin(back.theta[k]), np.cos(back.theta[k])
         waiting = outputs[:, k].copy()

@@ -12,6 +12,7 @@ from sim_backends.attacks import Attack, Mounted, Spoils
 from sim_backends.circuit import ClientOptics, Launch
 from sim_backends.config import ReceiverPhysics, WorldConfig
 from sim_backends.draws import Draws, Stream
+from sim_backends.laser_noise import LaserNoise
 from sim_backends.physics import (
     Double,
     Float,
@@ -19,6 +20,7 @@ from sim_backends.physics import (
     amplify_and_tap,
     basis_of,
     detect,
+    photons_per_bin,
     project,
     received_plane,
     round_trip_mean,
@@ -33,13 +35,28 @@ DUAL_KAPPA = 0.5
 class Sampling:
     """How a shot is drawn. ``buffer``: a plane that the received light may be put into; ``threads``: 1 or 2.
 
-    ``attack``: in force, and what the attacker learns by it.
+    ``attack``: in force, and what the attacker learns by it. ``laser``: its noise, None for a quiet one.
     """
 
     draws: Draws
     buffer: Float
     threads: int = 1
     attack: tuple[Attack, Spoils] | None = None
+    laser: LaserNoise | None = None
+    wavelength_m: float = 0.0
+    bin_rate_hz: float = 0.0
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Power transmittances of the fibre out and back, and what an attack adds to every mode: ``excess`` at the client,
+    ``injected`` at the server's receiver (SNU).
+    """
+
+    out: float
+    back: float
+    excess: float = 0.0
+    injected: float = 0.0
 
 
 class Shot:
@@ -56,68 +73,73 @@ class Shot:
         lo_factors: tuple[float, float],
         sampling: Sampling,
     ) -> None:
-        self._config = config
         self._client = client
         self._sampling = sampling
-        generator = sampling.draws.generator(Stream.TAPPED_MODE)
+        self._receiver = config.server_receiver
         _, self.rows, self.bins = launch.plane.shape
-        out, self._back = db_to_ratio(-config.channel.loss_out), db_to_ratio(-config.channel.loss_back)
-        #: What an attack adds to every mode: at the client, and at the server's receiver (SNU).
-        self._excess, self._injected = 0.0, 0.0
-        if sampling.attack is not None:
-            attack, spoils = sampling.attack
-            own = sampling.draws.generator(Stream.ATTACKER)
-            mounted = Mounted(attack, spoils, own, client.n_sp, out, self._back)
-            plane = mounted.launched(launch.plane)
-            launch = launch if plane is launch.plane else Launch(plane)
-            out *= attack.passed
-            self._excess, self._injected = mounted.excess, attack.injected
-        self._launch = launch
-        self._out = np.sqrt(out)
+        self._laser = None
+        if sampling.laser is not None:
+            self._laser = sampling.laser.draw(sampling.draws.generator(Stream.LASER), self.rows, self.bins)
+        channel = Channel(db_to_ratio(-config.channel.loss_out), db_to_ratio(-config.channel.loss_back))
+        self._channel, self._launch = self._after_attack(channel, self._noisy(launch))
         self._electronic = (
-            _electronic(config.client_receiver, lo_factors[0]),
-            _electronic(config.server_receiver, lo_factors[1]),
+            _electronic(config.client_receiver, lo_factors[0], sampling),
+            _electronic(config.server_receiver, lo_factors[1], sampling),
         )
         self._undriven = slice(min(client.rows, self.rows), self.rows)
         self._mode = client.forward.mode()
-        self._collected = self._out * project(launch.plane, basis_of(self._mode))
+        self._collected = np.sqrt(self._channel.out) * project(self._launch.plane, basis_of(self._mode))
         self._collected[self._undriven] = 0.0
+        generator = sampling.draws.generator(Stream.TAPPED_MODE)
         self._noise: TapNoise = amplify_and_tap(
             generator, self.rows, client.gain, client.n_sp, client.returned_fraction
         )
-        amplitude = np.sqrt((1 - client.returned_fraction) * client.gain)
-        receiver = config.client_receiver
         #: The client's X quadrature, one per row, shape (M,), in units of its receiver's shot noise.
-        self.measured: Double = detect(
-            generator,
-            amplitude * self._collected[:, 0],
-            self._noise.measured[:, 0],
-            receiver.efficiency,
-            self._electronic[0],
-        )
+        self.measured: Double = self._measure(generator, config.client_receiver.efficiency)
         self._white = generator.standard_normal((self.rows, 2))
+
+    def _noisy(self, launch: Launch) -> Launch:
+        return launch if self._laser is None else Launch(self._laser.launched(launch.plane))
+
+    def _after_attack(self, channel: Channel, launch: Launch) -> tuple[Channel, Launch]:
+        """What is left for the client."""
+        if self._sampling.attack is None:
+            return channel, launch
+        attack, spoils = self._sampling.attack
+        own = self._sampling.draws.generator(Stream.ATTACKER)
+        mounted = Mounted(attack, spoils, own, self._client.n_sp, channel.out, channel.back)
+        plane = mounted.launched(launch.plane)
+        attacked = Channel(channel.out * attack.passed, channel.back, mounted.excess, attack.injected)
+        return attacked, launch if plane is launch.plane else Launch(plane)
+
+    def _measure(self, generator: np.random.Generator, efficiency: float) -> Double:
+        client = self._client
+        mean = np.sqrt((1 - client.returned_fraction) * client.gain) * self._collected
+        noise = self._noise.measured
+        if self._laser is not None:
+            mean, noise = self._laser.at_client(mean), self._laser.at_client(noise)
+        return detect(generator, mean[:, 0], noise[:, 0], efficiency, self._electronic[0])
 
     @cached_property
     def received(self) -> Float:
         """The server's plane (2, M, B) in its receiver's shot-noise units, bins as they arrive: reversed."""
         client = self._client
-        receiver = self._config.server_receiver
-        power = DUAL_KAPPA * receiver.efficiency * self._back
+        power = DUAL_KAPPA * self._receiver.efficiency * self._channel.back
         amplitude = float(np.sqrt(power))
         loop_gain = float(np.sqrt(client.returned_fraction * client.gain))
         alike = client.back is client.forward or client.back.same_as(client.forward)
         back = self._mode if alike else client.back.mode()
         adjoint = alike and client.forward.transmittance == 1
         if adjoint:
-            mean = self._launch.returned(amplitude * self._out)
+            mean = self._launch.returned(amplitude * float(np.sqrt(self._channel.out)))
             offset = (loop_gain - 1) * self._collected
         else:
             mean = round_trip_mean(self._launch.plane, client.forward, client.back, loop_gain)
-            mean = mean[:, :, ::-1] * np.float32(amplitude * self._out)
+            mean = mean[:, :, ::-1] * np.float32(amplitude * np.sqrt(self._channel.out))
             offset = np.zeros_like(self._collected)
         norm = float(np.linalg.norm(back))
-        isotropic = 1 + self._electronic[1] + DUAL_KAPPA * receiver.efficiency * self._injected
-        others = isotropic + power * self._excess
+        isotropic = 1 + self._electronic[1] + DUAL_KAPPA * self._receiver.efficiency * self._channel.injected
+        others = isotropic + power * self._channel.excess
         shared = amplitude * norm
         in_mode = shared * (offset + self._noise.returned)
         in_mode += np.sqrt(isotropic - shared**2) * self._white
@@ -126,9 +148,19 @@ class Shot:
         draws, plane = self._sampling.draws, self._sampling.buffer
         generators = (draws.generator(Stream.RETURNED_X), draws.generator(Stream.RETURNED_P))
         vacuum_plane(generators, plane, self._sampling.threads)
-        return received_plane(plane, mean, basis_of(unit), in_mode, others)
+        received = received_plane(plane, mean, basis_of(unit), in_mode, others)
+        return received if self._laser is None else self._laser.at_server(received)
 
 
-def _electronic(receiver: ReceiverPhysics, lo_factor: float) -> float:
-    """Electronic noise in units of the present shot noise; with no local oscillator the caller has none to speak of."""
-    return receiver.electronic_noise / lo_factor**2 if lo_factor > 0 else 0.0
+def _electronic(receiver: ReceiverPhysics, lo_factor: float, sampling: Sampling) -> float:
+    """Electronic noise in units of the present shot noise, what is left of the local oscillator's intensity noise too.
+
+    With no local oscillator the caller has no shot noise to measure it in.
+    """
+    if lo_factor <= 0:
+        return 0.0
+    noise = receiver.electronic_noise / lo_factor**2
+    if sampling.laser is not None and receiver.cmrr is not None and receiver.lo_power is not None:
+        photons = photons_per_bin(receiver.lo_power, sampling.wavelength_m, sampling.bin_rate_hz) * lo_factor**2
+        noise += db_to_ratio(-receiver.cmrr) * receiver.efficiency * photons * sampling.laser.intensity**2
+    return noise

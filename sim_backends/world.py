@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim_backends.attacks import Attack, Spoils
-from sim_backends.circuit import Circuit, Launch, emitted_power_w
+from sim_backends.circuit import Circuit, Launch
 from sim_backends.config import ReceiverPhysics, WorldConfig
 from sim_backends.draws import Draws, Stream
+from sim_backends.laser_noise import LaserNoise
 from sim_backends.physics import Float, new_plane
 from sim_backends.shot import Sampling, Shot
 from sim_backends.state import ChannelRecord, DigitizerState, GeneratorState
@@ -71,6 +72,7 @@ class World:
         self._config = config
         self._units: Mapping[str, SimulatedUnit] = {}
         self._circuit: Circuit | None = None
+        self._made_s = time.monotonic()
         self._stepped: float | None = None
         self._seed = 0
         self._key: tuple[int, ...] = ()
@@ -92,6 +94,7 @@ class World:
         """The light between the instruments."""
         if self._circuit is None:
             raise RuntimeError("the world has no instruments yet: call connect() first")
+        self._circuit.time_s = time.monotonic() - self._made_s if self._stepped is None else self._stepped
         return self._circuit
 
     # --- time and draws -------------------------------------------------------------------------
@@ -161,7 +164,7 @@ class World:
     def optical_power_w(self, unit: str) -> float:
         """Watts at the place where ``unit`` looks."""
         if unit == self._config.places.power_meter:
-            return emitted_power_w(self.circuit.laser) * self._config.monitor.fraction
+            return self.circuit.emitted_power_w() * self._config.monitor.fraction
         if unit == self._config.places.amplifier:
             return self.circuit.launched_power_w()
         return self.circuit.power_behind_attenuator_w(unit)
@@ -203,18 +206,29 @@ class World:
             bins = circuit.bins_per_row() or total_bins
             dark = np.zeros((2, -(-total_bins // bins), bins), dtype=np.float32)
             launch = Launch(dark)
-        factors = (
-            circuit.lo_factor(self._config.client_receiver.reference_power),
-            circuit.lo_factor(self._config.server_receiver.reference_power),
-        )
+        power_w = circuit.emitted_power_w()
+        factors = (self._config.client_receiver.lo_factor(power_w), self._config.server_receiver.lo_factor(power_w))
         shape = launch.plane.shape
         if shape not in self._buffers:
             self._buffers[shape] = new_plane(*shape[1:])
         self._draws = Draws(self._seed, self._key, self._count)
-        sampling = Sampling(self._draws, self._buffers[shape], self.threads, self.attack)
+        sampling = Sampling(
+            self._draws,
+            self._buffers[shape],
+            self.threads,
+            self.attack,
+            self._laser_noise(circuit.bin_rate_hz),
+            circuit.laser.wavelength_m,
+            circuit.bin_rate_hz,
+        )
         shot = Shot(self._config, launch, circuit.client(shape[2]), factors, sampling)
         self._count += 1
         return shot
+
+    def _laser_noise(self, bin_rate_hz: float) -> LaserNoise | None:
+        laser, client, server = self._config.laser, self._config.client_receiver, self._config.server_receiver
+        delays = (round(client.lo_delay * bin_rate_hz), round(server.lo_delay * bin_rate_hz))
+        return LaserNoise.of(laser.linewidth, laser.rin_db_per_hz, bin_rate_hz, *delays)
 
     def _vacuum(self, stream: Stream, samples: int) -> Float:
         return self._draws.generator(stream).standard_normal(samples, dtype=np.float32)
@@ -240,7 +254,7 @@ class World:
         return values
 
     def _detected(self, values: Float, receiver: ReceiverPhysics, stream: Stream) -> ChannelRecord:
-        factor = self.circuit.lo_factor(receiver.reference_power)
+        factor = receiver.lo_factor(self.circuit.emitted_power_w())
         if factor > 0:
             return ChannelRecord(values, receiver.volts_per_snu * factor)
         dark = self._vacuum(stream, len(values)) * np.float32(np.sqrt(receiver.electronic_noise))

@@ -23,7 +23,7 @@ from sim_backends.unit import OptionReader
 ROOT = Path(__file__).resolve().parents[2]
 FILES_PAGE = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
 LAB_PAGE = (ROOT / "docs" / "reference" / "simulated-lab.md").read_text(encoding="utf-8")
-QUANTITIES = {"W", "m", "Sa/s", "V", "A", "dB"}
+QUANTITIES = {"W", "m", "Sa/s", "V", "A", "dB", "Hz", "s"}
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def test_options_of_simulated_units(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_commands_of_sim() -> None:
     source = (ROOT / "sim_backends" / "sim_control.py").read_text(encoding="utf-8")
-    headers = re.findall(r'@(?:command|query)\("([^"]+)"', source)
+    headers = re.findall(r'@(?:command|query)\(\s*"([^"]+)"', source)
     assert headers
     rows = re.findall(r"^\| `([:*][^|]*)`", LAB_PAGE, re.MULTILINE)
     documented = {word for row in rows for word in re.findall(r"[:*][A-Za-z:]+\??", row)}

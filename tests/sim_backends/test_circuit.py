@@ -7,7 +7,7 @@ import pytest
 
 from labctl.errors import ConfigError
 from sim_backends.circuit import REMEMBERED, drive_volts
-from sim_backends.config import WorldConfig
+from sim_backends.config import ReceiverPhysics, WorldConfig
 from sim_backends.physics import photons_per_bin
 from sim_backends.state import GeneratorChannelState, Playback
 from sim_backends.world import World
@@ -174,11 +174,19 @@ def test_volts_of_a_channel() -> None:
 def test_local_oscillator() -> None:
     bench = bare_bench(1, peak=1.0)
     circuit = bench.world.circuit
-    assert circuit.lo_factor(0.01) == 1.0
+    receiver = ReceiverPhysics(reference_power="10 mW")
+    assert receiver.lo_factor(circuit.emitted_power_w()) == 1.0
     bench.laser.power_w = 0.0025
-    assert circuit.lo_factor(0.01) == 0.5
+    assert receiver.lo_factor(circuit.emitted_power_w()) == 0.5
     bench.laser.emission = False
-    assert circuit.lo_factor(0.01) == 0.0
+    assert receiver.lo_factor(circuit.emitted_power_w()) == 0.0
+
+
+def test_shot_noise_stops_growing() -> None:
+    receiver = ReceiverPhysics(reference_power="10 mW", saturation_power="10 mW")
+    assert receiver.lo_factor(0.01) == 1.0
+    assert receiver.lo_factor(0.03) == pytest.approx(np.sqrt(0.75 / 0.5))
+    assert receiver.lo_factor(1e6) == pytest.approx(np.sqrt(2.0))
 
 
 @pytest.mark.parametrize(
