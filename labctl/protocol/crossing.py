@@ -49,41 +49,33 @@ class Survival:
 
     ``looks``: int, shape (K,), increasing, counted from 1, the last one is the last look of the
     plan. ``probability``: shape (K,), that none of the looks 1..looks[i] exceeded its boundary.
+    ``information``: of every look, shape (looks[-1],).
     """
 
     looks: npt.NDArray[np.int64]
     probability: Floats
+    information: Floats
 
     @property
     def crossing(self) -> float:
         """Probability that any look exceeds its boundary."""
         return 1.0 - float(self.probability[-1])
 
-    def at(self, look: float) -> float:
-        """Survival after ``look`` looks (0: none yet), interpolated within groups."""
-        return float(np.interp(look, *self._curve()))
+    def at(self, look: int) -> float:
+        """Survival after ``look`` looks (0: none yet), within groups in proportion to information."""
+        return float(self.at_all(np.asarray(look)))
 
-    def expected_looks(self) -> float:
-        """Mean number of looks when one stops at the crossing or else after the last look."""
-        looks, probability = self._curve()
-        steps = np.arange(int(looks[-1]))
-        return float(np.interp(steps, looks, probability).sum())
-
-    def quantile(self, crossed: float) -> float:
-        """Looks after which a fraction ``crossed`` of the walks has crossed; inf if never."""
-        looks, probability = self._curve()
-        reached = np.flatnonzero(1.0 - probability >= crossed)
-        if reached.size == 0:
-            return math.inf
-        if reached[0] == 0:
-            return 0.0
-        after, before = reached[0], reached[0] - 1
-        share = (probability[before] - (1 - crossed)) / (probability[before] - probability[after])
-        return float(looks[before] + share * (looks[after] - looks[before]))
-
-    def _curve(self) -> tuple[Floats, Floats]:
-        looks = np.concatenate(([0.0], self.looks.astype(np.float64)))
-        return looks, np.concatenate(([1.0], self.probability))
+    def at_all(self, looks: npt.NDArray[np.integer]) -> Floats:
+        """The same after each of these numbers of looks, any shape."""
+        ends = np.concatenate(([0], self.looks))
+        probability = np.concatenate(([1.0], self.probability))
+        information = np.concatenate(([0.0], self.information))
+        group = np.searchsorted(self.looks, looks)
+        before, after = information[ends[group]], information[ends[group + 1]]
+        grows = after > before
+        share = np.where(grows, (information[looks] - before) / np.where(grows, after - before, 1.0), 1.0)
+        alive: Floats = probability[group] + share * (probability[group + 1] - probability[group])
+        return alive
 
 
 def survival(information: Floats, boundary: Floats) -> Survival:
@@ -121,7 +113,7 @@ def survival(information: Floats, boundary: Floats) -> Survival:
         mass = weights * (_kernel(nodes, new, span, levels[group - 1 : group + 1]) @ mass)
         nodes = new
         alive.append(float(mass.sum()))
-    return Survival(np.asarray(ends, dtype=np.int64) + 1, np.asarray(alive))
+    return Survival(np.asarray(ends, dtype=np.int64) + 1, np.asarray(alive), information)
 
 
 def _check(information: Floats, boundary: Floats) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -54,6 +55,20 @@ def clopper_pearson(successes: int, trials: int, confidence: float) -> Interval:
     low = float(betaincinv(successes, failures + 1, tail)) if successes else 0.0
     high = float(betaincinv(successes + 1, failures, 1 - tail)) if failures else 1.0
     return Interval(low, high)
+
+
+def variance_factors(freedom: float, confidence: float) -> Interval:
+    """Two-sided interval of a variance, as factors of the sample variance of normal samples: ν/χ².
+
+    ``freedom``: ν. Raises ConfigError for a confidence outside (0, 1) or a ν that is not positive.
+    """
+    check_confidence(confidence)
+    if not (math.isfinite(freedom) and freedom > 0):
+        raise ConfigError(f"a sample variance with {freedom} degrees of freedom", "Give a positive number.")
+    from scipy.special import gammainccinv, gammaincinv
+
+    tail, half = (1 - confidence) / 2, freedom / 2
+    return Interval(half / float(gammainccinv(half, tail)), half / float(gammaincinv(half, tail)))
 
 
 def check_confidence(confidence: float) -> None:

@@ -28,14 +28,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from labctl.errors import ConfigError, GateError, ProtocolError
 from labctl.protocol.boundary import calibrated_level, mixture_boundary
-from labctl.protocol.crossing import Survival, survival
 from labctl.protocol.estimation import MIN_SAMPLES, Estimate, Receiver
-
-Floats = npt.NDArray[np.float64]
+from labctl.protocol.walk import Floats, NoiseProfile, Stretch, Walk, cumulate, raised_by_skewness, walk
 
 MAX_LOOKS = 10_000_000
 _MIN_RATE, _MAX_RATE = 1e-7, 0.4
@@ -81,6 +78,12 @@ class LayerNull:
     def excess(self) -> float:
         """All that is allowed, SNU."""
         return self.agreed_excess + self.technical_excess
+
+    @property
+    def profile(self) -> NoiseProfile:
+        """All that is allowed, and where."""
+        agreed = NoiseProfile.one_mode(self.agreed_excess * self.modes, self.modes)
+        return agreed.raised(self.technical_excess)
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,16 @@ class VerificationPlan:
         """Number of looks: one after each layer of each image."""
         return self.images * len(self.layers)
 
+    @property
+    def common_se(self) -> float:
+        """Standard error in SNU that all looks share: of σ0² and of the technical noise."""
+        return math.hypot(self.receiver.excess_se, self.technical_excess_se)
+
+    def walk(self, returned: Sequence[NoiseProfile]) -> Walk:
+        """S at every look if the layers return this noise, one profile each."""
+        stretches = [Stretch(layer.samples, each) for layer, each in zip(self.layers, returned, strict=True)]
+        return walk(stretches, self.images, self.receiver, self.common_se)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -160,32 +173,6 @@ class Verdict:
         return self.alarm_look is not None
 
 
-@dataclass(frozen=True)
-class Detection:
-    """How soon a given excess noise raises the alarm, by the recursion that set the boundary."""
-
-    layers: int
-    survival: Survival
-
-    def probability(self, images: float) -> float:
-        """Probability of an alarm within the first ``images`` images."""
-        return 1.0 - self.survival.at(images * self.layers)
-
-    @property
-    def power(self) -> float:
-        """Probability of an alarm within the plan."""
-        return self.survival.crossing
-
-    @property
-    def expected_images(self) -> float:
-        """Mean number of images (layers in proportion) until an alarm or the plan's end."""
-        return self.survival.expected_looks() / self.layers
-
-    def images_to_alarm(self, probability: float) -> float:
-        """Images by which the alarm is raised with this probability; inf if the plan ends first."""
-        return self.survival.quantile(probability) / self.layers
-
-
 class SequentialTest:
     """Accumulates the layers' estimates in the plan's order and says when it is too much noise.
 
@@ -195,7 +182,7 @@ class SequentialTest:
 
     def __init__(self, plan: VerificationPlan) -> None:
         self.plan = plan
-        self._looks = _calibrated_looks(plan)
+        self._looks = planned_looks(plan)
         self._look = 0
         self._sum = 0.0
         self._alarm_look: int | None = None
@@ -248,49 +235,15 @@ class SequentialTest:
             alarm_look=self._alarm_look,
         )
 
-    def detection(self, excess: Sequence[float]) -> Detection:
-        """Speed and power of detection if the layers really return this much excess noise.
-
-        Parameters
-        ----------
-        excess:
-            ε in SNU at the server's receiver, one a layer, e.g. T_b n_sp (2 - 2/G')/n of a client
-            using gain G'. What exceeds the agreed excess is taken as spread over the modes.
-
-        Raises
-        ------
-        ConfigError
-            Not one value a layer, or not finite.
-        """
-        layers = self.plan.layers
-        if len(excess) != len(layers) or not all(math.isfinite(value) for value in excess):
-            raise ConfigError(f"excess noise {excess} is not one number for each layer")
-        real = [
-            LayerNull(layer.samples, layer.modes, concentrated, value - concentrated)
-            for layer, value in zip(layers, excess, strict=True)
-            for concentrated in [min(layer.agreed_excess, max(value, 0.0))]
-        ]
-        walk = _walk(self.plan, tuple(real))
-        pairs = zip(layers, excess, strict=True)
-        shift = _cumulate(self.plan, [null.samples * (eps - null.excess) for null, eps in pairs])
-        level = self._looks.z * self._looks.deviation - shift
-        return Detection(len(layers), survival(walk.time, level * walk.time / walk.variance))
-
 
 @dataclass(frozen=True, eq=False)
-class _Walk:
-    """S at every look: N, V, deviation with calibration, skewness, Brownian time V'."""
+class Looks:
+    """Every planned look, arrays of shape (horizon,).
 
-    samples: Floats
-    variance: Floats
-    deviation: Floats
-    skewness: Floats
-    time: Floats
-
-
-@dataclass(frozen=True, eq=False)
-class _Looks:
-    """Every look's boundary: ``z`` without, ``boundary`` with skewness, ``threshold`` in SNU."""
+    ``expected``: pooled excess that H0 allows, SNU. ``deviation``: of S under H0, calibration
+    included. ``z``: boundary of a normal S in standard deviations; ``boundary``: of the S that there
+    is. ``threshold``: the same in SNU on the scale of the pooled ε̂, read-only.
+    """
 
     samples: Floats
     expected: Floats
@@ -301,49 +254,14 @@ class _Looks:
 
 
 @lru_cache(maxsize=32)
-def _calibrated_looks(plan: VerificationPlan) -> _Looks:
-    walk = _walk(plan, plan.layers)
-    rho = float(walk.time[len(plan.layers) - 1])
-    level = calibrated_level(walk.time, rho, plan.false_alarm_rate)
-    z = mixture_boundary(walk.time, rho, level) / np.sqrt(walk.time)
-    boundary = z + walk.skewness * (z**2 - 1) / 6
-    allowed = _cumulate(plan, [layer.samples * layer.excess for layer in plan.layers])
-    expected = allowed / walk.samples
-    threshold = expected + boundary * walk.deviation / walk.samples
+def planned_looks(plan: VerificationPlan) -> Looks:
+    """The looks with their boundary. Raises ConfigError if no boundary is found."""
+    null = plan.walk([layer.profile for layer in plan.layers])
+    rho = float(null.time[len(plan.layers) - 1])
+    level = calibrated_level(null.time, rho, plan.false_alarm_rate)
+    z = mixture_boundary(null.time, rho, level) / np.sqrt(null.time)
+    boundary = raised_by_skewness(z, null.skewness)
+    expected = cumulate([layer.samples * layer.excess for layer in plan.layers], plan.images) / null.samples
+    threshold = expected + boundary * null.deviation / null.samples
     threshold.flags.writeable = False
-    return _Looks(walk.samples, expected, walk.deviation, z, boundary, threshold)
-
-
-def _cumulate(plan: VerificationPlan, per_layer: Sequence[float]) -> Floats:
-    """Sum over all layers up to each look, shape (horizon,)."""
-    return np.cumsum(np.tile(np.asarray(per_layer, dtype=np.float64), plan.images))
-
-
-def _walk(plan: VerificationPlan, layers: tuple[LayerNull, ...]) -> _Walk:
-    """Moments of S if the layers' excess noise is that of ``layers``."""
-    receiver = plan.receiver
-    cumulants = [_cumulants(layer, receiver) for layer in layers]
-    samples = _cumulate(plan, [layer.samples for layer in layers])
-    variance = _cumulate(plan, [second for second, _ in cumulants])
-    third = _cumulate(plan, [third for _, third in cumulants])
-    common = receiver.excess_se**2 + plan.technical_excess_se**2
-    deviation = np.sqrt(variance + samples**2 * common)
-    unit = receiver.sigma0_sq / receiver.coupling
-    third -= samples**3 * 8 * unit**3 / receiver.calibration_samples**2
-    # V' may only grow; it could shrink where calibration limits and one layer is far noisier than
-    # others.
-    time = np.maximum.accumulate(variance**2 / deviation**2)
-    return _Walk(samples, variance, deviation, third / deviation**3, time)
-
-
-def _cumulants(layer: LayerNull, receiver: Receiver) -> tuple[float, float]:
-    """Second and third cumulant of N ε̂: normal noise, of one variance in b, one elsewhere."""
-    spread = receiver.sigma0_sq + receiver.coupling * layer.technical_excess
-    in_b = spread + receiver.coupling * layer.agreed_excess * layer.modes
-    freedom = layer.samples - 1
-
-    def mean_power(power: int) -> float:
-        return ((layer.modes - 1) * spread**power + in_b**power) / layer.modes
-
-    unit = layer.samples / freedom / receiver.coupling
-    return 2 * mean_power(2) * freedom * unit**2, 8 * mean_power(3) * freedom * unit**3
+    return Looks(null.samples, expected, null.deviation, z, boundary, threshold)

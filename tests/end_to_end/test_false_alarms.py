@@ -15,10 +15,12 @@ from scipy.stats import binom
 from labctl.parties.verifier import Agreement, Verifier
 from labctl.protocol.encoding import launched_quadratures, pack_data, pack_rows
 from labctl.protocol.estimation import Receiver, ResidualSums, residual_sums
-from labctl.protocol.inference import Readout, next_data, normalised_products
+from labctl.protocol.inference import Readout, normalised_products
+from labctl.protocol.layers import activate
 from labctl.protocol.leakage import Layer
+from labctl.protocol.power import detection
 from labctl.protocol.rowmodel import AmplifierTap
-from labctl.protocol.verification import SequentialTest
+from labctl.protocol.walk import NoiseProfile
 from tests.physics.bare_bench import BareBench, bare_bench
 
 RUNS = 400
@@ -55,7 +57,7 @@ class LitLayer:
         self.bench.project(mode.z, 1 / gain)
         measured, returned = self.bench.shoot(key)
         sums = residual_sums(self.launched, np.stack([returned.real, returned.imag]), launched_squared=self.squared)
-        return next_data(normalised_products(measured, Readout(gain, MEAN_PHOTONS), mode)), sums
+        return activate(normalised_products(measured, Readout(gain, MEAN_PHOTONS), mode), "relu"), sums
 
 
 def lit_layers(gain: float, seed: int) -> list[LitLayer]:
@@ -103,8 +105,8 @@ def test_a_rate_twice_too_high_or_low_would_be_seen() -> None:
 def test_greedy_runs_alarm(used: float) -> None:
     """G = 1.3 agreed, 200 images planned: one in 1000 sets of ten runs has one missed, by theory."""
     terms = agreement(1.3, images=200)
-    greedy = [AmplifierTap(used).honest_excess(inputs // 2) for _, inputs in SHAPES]
-    missed = 1 - SequentialTest(terms.plan()).detection(greedy).power
+    greedy = [NoiseProfile.one_mode(AmplifierTap(used).returned_excess, inputs // 2) for _, inputs in SHAPES]
+    missed = 1 - detection(terms.plan(), greedy).power
     assert 10 * missed < 1e-3
     layers = lit_layers(used, seed=60)
     found = [alarmed_after(layers, terms, used, run) for run in range(10)]

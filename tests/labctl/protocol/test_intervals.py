@@ -5,9 +5,10 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chi2
 
 from labctl.errors import ConfigError
-from labctl.protocol.intervals import clopper_pearson, normal_interval, normal_quantile
+from labctl.protocol.intervals import clopper_pearson, normal_interval, normal_quantile, variance_factors
 
 
 def binomial(n: int, p: float, first: int, last: int) -> float:
@@ -48,12 +49,24 @@ def test_normal_interval() -> None:
     assert normal_interval(1.0, 2.0, 0.95) == pytest.approx((1 - 3.919928, 1 + 3.919928), abs=1e-5)
 
 
+@pytest.mark.parametrize("freedom", [1, 31, 639, 614_655])
+def test_variance_factors_are_chi_square(freedom: int) -> None:
+    low, high = variance_factors(freedom, 0.95)
+    assert chi2.sf(freedom / low, freedom) == pytest.approx(0.025, rel=1e-6)
+    assert chi2.cdf(freedom / high, freedom) == pytest.approx(0.025, rel=1e-6)
+    assert high - 1 > 1 - low
+    with pytest.raises(ConfigError):
+        variance_factors(0, 0.95)
+
+
 @pytest.mark.parametrize("confidence", [0.0, 1.0, -0.5, math.nan])
 def test_confidences_that_are_none(confidence: float) -> None:
     with pytest.raises(ConfigError):
         clopper_pearson(1, 2, confidence)
     with pytest.raises(ConfigError):
         normal_quantile(confidence)
+    with pytest.raises(ConfigError):
+        variance_factors(10, confidence)
 
 
 @pytest.mark.parametrize(("k", "n"), [(-1, 3), (4, 3), (0, -1)])

@@ -4,15 +4,20 @@ import subprocess
 import sys
 
 MODULES = [
+    "attacks",
     "boundary",
     "crossing",
     "encoding",
     "estimation",
+    "gates",
     "inference",
     "intervals",
     "leakage",
+    "parameters",
+    "power",
     "rowmodel",
     "verification",
+    "walk",
 ]
 
 

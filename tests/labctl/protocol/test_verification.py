@@ -16,6 +16,8 @@ from labctl.protocol.estimation import (
     residual_sums,
 )
 from labctl.protocol.verification import LayerNull, SequentialTest, VerificationPlan
+from labctl.protocol.walk import NoiseProfile
+from tests.labctl.protocol.simulated_sums import first_alarms
 
 DUAL = Receiver(0.5)
 
@@ -36,36 +38,8 @@ def digits(gain: float, images: int, rate: float, receiver: Receiver = DUAL) -> 
     return VerificationPlan(layers, receiver, images, rate)
 
 
-def simulated_excess(plan: VerificationPlan, real: list[float], runs: int, rng: np.random.Generator) -> np.ndarray:
-    """ε̂ of every look, shape (runs, horizon): one mode of each row carries the excess, so the
-    residual is a sum of two chi-squares; each run has a calibration of its own."""
-    receiver = plan.receiver
-    columns = []
-    for layer, eps in zip(plan.layers, real, strict=True):
-        in_b = layer.samples // layer.modes
-        shape = (runs, plan.images)
-        hot = rng.chisquare(in_b, shape) * (receiver.sigma0_sq + receiver.coupling * eps * layer.modes)
-        cold = rng.chisquare(layer.samples - in_b - 1, shape) * receiver.sigma0_sq
-        columns.append((hot + cold) / (layer.samples - 1))
-    noise = np.stack(columns, axis=2).reshape(runs, plan.horizon)
-    n0 = receiver.calibration_samples
-    sigma0 = np.full((runs, 1), receiver.sigma0_sq)
-    if math.isfinite(n0):
-        sigma0 *= rng.chisquare(n0, (runs, 1)) / n0
-    return (noise - sigma0) / receiver.coupling
-
-
-def first_alarms(plan: VerificationPlan, real: list[float], runs: int, rng: np.random.Generator) -> np.ndarray:
-    """Look of the alarm in each run, 0 where there was none."""
-    found = simulated_excess(plan, real, runs, rng)
-    samples = np.tile([float(layer.samples) for layer in plan.layers], plan.images)
-    pooled = np.cumsum(found * samples, axis=1) / np.cumsum(samples)
-    alarms = pooled > SequentialTest(plan).thresholds
-    return np.where(alarms.any(axis=1), alarms.argmax(axis=1) + 1, 0)
-
-
-def honest(plan: VerificationPlan) -> list[float]:
-    return [layer.agreed_excess for layer in plan.layers]
+def honest(plan: VerificationPlan) -> list[NoiseProfile]:
+    return [layer.profile for layer in plan.layers]
 
 
 def make(samples: int, eps: float, receiver: Receiver = DUAL) -> Estimate:
@@ -120,44 +94,6 @@ def test_first_look_alone_is_the_exact_tail() -> None:
         assert threshold - 0.01 == pytest.approx(exact - 0.01, rel=2e-3)
 
 
-def test_greedy_client_is_caught_on_mnist() -> None:
-    plan = mnist(1.3, 10_000, 1e-3)
-    attack = SequentialTest(plan).detection([excess(3, 392)] * 2)
-    assert attack.probability(200) > 0.999
-    assert 25 < attack.images_to_alarm(0.5) < 80
-    assert attack.expected_images < 80
-    assert attack.power == pytest.approx(1.0)
-    nothing = SequentialTest(plan).detection(honest(plan))
-    assert nothing.power == pytest.approx(1e-3, rel=1e-3)
-    assert nothing.expected_images == pytest.approx(10_000, rel=1e-3)
-    assert nothing.images_to_alarm(0.5) == math.inf
-
-
-def test_detection_foretells_simulated_attacks() -> None:
-    # 3000 runs: mean and shares within about 5 standard errors
-    plan = digits(1.3, 200, 1e-3)
-    real = [excess(3, 32)] * 2
-    looks = first_alarms(plan, real, 3000, np.random.default_rng(31))
-    attack = SequentialTest(plan).detection(real)
-    images = np.where(looks > 0, looks, plan.horizon) / 2
-    assert attack.expected_images == pytest.approx(images.mean(), abs=5 * images.std() / math.sqrt(3000))
-    for horizon in (10, 30, 60):
-        share = np.mean((looks > 0) & (looks <= 2 * horizon))
-        assert attack.probability(horizon) == pytest.approx(share, abs=0.046)
-
-
-def test_stronger_attacks_are_caught_sooner() -> None:
-    test = SequentialTest(mnist(1.3, 10_000, 1e-3))
-    speeds = [
-        test.detection([eps] * 2).expected_images
-        for eps in (excess(1.5, 392), excess(2, 392), excess(3, 392), excess(1e9, 392), 0.46)
-    ]
-    assert np.all(np.diff(speeds) < 0)
-    assert speeds[0] < 1200
-    assert speeds[3] < 16
-    assert speeds[4] <= 0.5 + 1e-9
-
-
 def test_calibration_limits_what_can_be_seen() -> None:
     exact = SequentialTest(mnist(1.3, 10_000, 1e-3))
     rough = SequentialTest(mnist(1.3, 10_000, 1e-3, Receiver(0.5, 1.0, 1.0, 1e7)))
@@ -166,8 +102,6 @@ def test_calibration_limits_what_can_be_seen() -> None:
     floor = excess(1.3, 392) + 3.09 * Receiver(0.5, 1.0, 1.0, 1e7).excess_se
     assert rough.thresholds[-1] > floor
     assert exact.thresholds[-1] < floor
-    attack = [excess(3, 392)] * 2
-    assert rough.detection(attack).expected_images > exact.detection(attack).expected_images
 
 
 def test_technical_noise_is_allowed_and_its_error_counted() -> None:
@@ -177,7 +111,6 @@ def test_technical_noise_is_allowed_and_its_error_counted() -> None:
     unsure = VerificationPlan((layer,), DUAL, 50, 0.01, technical_excess_se=0.01)
     late = slice(5, None)
     assert np.all(SequentialTest(unsure).thresholds[late] > SequentialTest(plan).thresholds[late])
-    assert SequentialTest(plan).detection([0.015]).power == pytest.approx(0.01, rel=0.01)
 
 
 def test_updates_agree_with_the_pooled_estimate() -> None:
@@ -263,7 +196,3 @@ def test_impossible_plans_are_refused() -> None:
         LayerNull(1000, 10, -0.01)
     with pytest.raises(ConfigError):
         VerificationPlan((LayerNull(1000, 10, 0.01),), DUAL, 5, 0.01, math.nan)
-    with pytest.raises(ConfigError):
-        SequentialTest(digits(2.0, 5, 0.01)).detection([0.1])
-    with pytest.raises(ConfigError):
-        SequentialTest(digits(2.0, 5, 0.01)).detection([0.1, math.nan])
