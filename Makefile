@@ -2,6 +2,7 @@
 # make test    set everything up, then check style, types, import rules, and run the tests
 # make lint    the checks of `make test` without the tests
 # make bench   throughput of the simulated path beside the bare physics kernel
+# make bench-waveform   throughput of the waveform mode
 # make soak    the long run
 # make lock    renew requirements.lock (add LOCK_ARGS=--upgrade to take newer releases)
 # make clean   remove the environment, builds and caches; run files stay
@@ -23,7 +24,7 @@ export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: demo test lint pytest bench soak lock clean env test-env
+.PHONY: demo test lint pytest bench bench-waveform soak lock clean env test-env
 .NOTPARALLEL:
 
 demo: env
@@ -47,6 +48,9 @@ pytest:
 
 bench: env
 	$(BIN)/python benchmarks/throughput.py $(BENCH_ARGS)
+
+bench-waveform: env
+	$(BIN)/python benchmarks/waveform.py $(BENCH_ARGS)
 
 soak: env
 	$(BIN)/python benchmarks/soak.py $(SOAK_ARGS)

@@ -51,7 +51,7 @@ class Assembly:
         collected = CollectedMode(client_ear, bench.part(client_ear.digitizer, Digitizer), timing)
         returned = DualQuadrature(server_ear, bench.part(server_ear.digitizer, Digitizer), timing)
         to_server, to_client = in_process_channel()
-        server = Server(experiment.network.weights, transmitter, returned, agreement.receiver, to_server)
+        server = Server(experiment.network, transmitter, returned, agreement.receiver, to_server)
         client = Client(
             unitary,
             collected,

@@ -29,6 +29,7 @@ from labctl.schema import (
     read_toml,
     validate,
 )
+from labctl.values import Convention
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -195,6 +196,37 @@ class AdversaryConfig(StrictModel):
     client_gain: Annotated[float, Field(gt=1, le=1000)] | None = None
 
 
+class WeightsLedgerConfig(StrictModel):
+    """The server's account: ``file``, and how many bits of each weight may leak in all, in all runs together."""
+
+    file: Annotated[str, Field(min_length=1)]
+    bits_per_weight_budget: Annotated[float, Field(gt=0)]
+
+
+class DataLedgerConfig(StrictModel):
+    """The client's account: ``file``, and how many bits of each symbol of a data row may leak in all.
+
+    ``convention``: the published bound that the budget is held against.
+    """
+
+    file: Annotated[str, Field(min_length=1)]
+    bits_per_symbol_budget: Annotated[float, Field(gt=0)]
+    convention: Convention = "journal"
+
+
+class LedgerConfig(StrictModel):
+    """Leakage ledgers, one a party, since the parties distrust each other."""
+
+    weights: WeightsLedgerConfig | None = None
+    data: DataLedgerConfig | None = None
+
+    @model_validator(mode="after")
+    def _apart(self) -> LedgerConfig:
+        if self.weights and self.data and Path(self.weights.file).resolve() == Path(self.data.file).resolve():
+            raise ValueError("weights.file and data.file must differ: each party keeps its own account")
+        return self
+
+
 class RunConfig(StrictModel):
     """RUN.toml: what to infer, at which working point, and how to judge it.
 
@@ -217,6 +249,7 @@ class RunConfig(StrictModel):
     operator: str = ""
     note: str = ""
     adversary: AdversaryConfig = AdversaryConfig()
+    ledger: LedgerConfig = LedgerConfig()
 
 
 def load_bench(path: Path) -> BenchConfig:
@@ -235,8 +268,17 @@ def load_run(path: Path, overrides: dict[str, Any]) -> RunConfig:
         value = tables.get(key)
         if isinstance(value, str) and (key == "data_dir" or _is_path(value)):
             tables[key] = str((path.parent / value).resolve())
+    _resolve_ledgers(tables, path.parent)
     tables.update({key: value for key, value in overrides.items() if value is not None})
     return validate(RunConfig, tables, str(path))
+
+
+def _resolve_ledgers(tables: dict[str, Any], folder: Path) -> None:
+    """Make the ledgers' paths relative to ``folder``; what is not as it should be is left to the schema."""
+    ledgers = tables.get("ledger")
+    for ledger in ledgers.values() if isinstance(ledgers, dict) else ():
+        if isinstance(ledger, dict) and isinstance(ledger.get("file"), str) and ledger["file"]:
+            ledger["file"] = str((folder / ledger["file"]).resolve())
 
 
 def _is_path(value: str) -> bool:

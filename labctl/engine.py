@@ -23,9 +23,12 @@ from labctl.events import (
 from labctl.experiment import Experiment
 from labctl.limits import Rounds
 from labctl.plan import BeginImage, FinishImage, Layer, LightOn, Plan, Prepare, Step
+from labctl.protocol.estimation import ResidualSums
 from labctl.protocol.intervals import clopper_pearson
 from labctl.version import __version__
 
+#: Told the next image and layer; raises what ends the run before that shot.
+Ask = Callable[[int, int], None]
 #: How often a paused engine looks whether it was aborted, seconds.
 PAUSE_POLL_S = 0.2
 
@@ -79,11 +82,14 @@ class Alarm(Exception):
 class Engine:
     """Executes one plan on one opened bench."""
 
-    def __init__(self, experiment: Experiment, bench: Bench, bus: EventBus, control: RunControl) -> None:
+    def __init__(
+        self, experiment: Experiment, bench: Bench, bus: EventBus, control: RunControl, before_shot: Ask | None = None
+    ) -> None:
         self._experiment = experiment
         self._bench = bench
         self._bus = bus
         self._control = control
+        self._before_shot = before_shot
         self._assembly = Assembly.build(experiment, bench)
         self._correct = 0
         self._rounds = Rounds(self._assembly.watch)
@@ -169,14 +175,18 @@ class Engine:
         self._assembly.client.begin(self._experiment.dataset.images[step.image])
 
     def _layer(self, step: Layer) -> None:
+        if self._before_shot is not None:
+            self._before_shot(step.image, step.layer)
         assembly = self._assembly
         if assembly.control is not None:
             assembly.control.set_draw_key(step.image, step.layer)
         assembly.server.offer(step.image, step.layer)
-        assembly.client.make_ready()
-        assembly.server.send()
-        assembly.client.measure()
-        sums = assembly.server.measure()
+        sums = ResidualSums()
+        for _ in range(self._experiment.network.layers[step.layer].transmissions):
+            assembly.client.make_ready()
+            assembly.server.send()
+            assembly.client.measure()
+            sums += assembly.server.measure()
         single, verdict = assembly.verifier.add(step.layer, sums)
         self._bus.publish(
             LayerMeasured(

@@ -35,6 +35,18 @@ class DataError(ConfigError):
     """A data set or model file is missing, malformed, or does not fit the rest."""
 
 
+class NoWorkingPoint(ConfigError):
+    """No gain and photon number keep the leakage within what is allowed."""
+
+
+class BudgetRefusal(ConfigError):
+    """The run would leak more than its budget allows: it is not started."""
+
+
+class NotExact(ConfigError):
+    """A shortcut of the simulation would not give what the full one gives: use the full one."""
+
+
 class InstrumentError(LabctlError):
     """Something about one instrument. ``instrument`` is its name in bench.toml, ``command`` the text it was sent."""
 
@@ -87,6 +99,14 @@ class ProtocolError(LabctlError):
 
 class RunAborted(LabctlError):
     """The run was ended by the user at a checkpoint."""
+
+
+class BudgetSpent(LabctlError):
+    """What leaked has come to the budget, measured worst case: the run ends at a checkpoint."""
+
+
+class LedgerError(LabctlError):
+    """A leakage ledger is damaged, or cannot be read or written: nothing is sent without one that counts."""
 
 
 class UnsafeState(LabctlError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,15 @@ from labctl.optics.modulator import plan_launch
 from labctl.parties.verifier import Agreement
 from labctl.protocol.encoding import modes_per_row, pack_rows
 from labctl.protocol.estimation import Receiver
-from labctl.protocol.leakage import Layer
+from labctl.protocol.layers import Convolution, LayerKind
+from labctl.protocol.leakage import (
+    Layer,
+    LayerLeakage,
+    data_leakage_journal,
+    data_leakage_v1,
+    expected_estimate,
+    finite_size_leakage,
+)
 from labctl.protocol.rowmodel import AmplifierTap
 from labctl.shipped import bench_path, run_path
 from labctl.units import db_to_ratio
@@ -32,25 +41,37 @@ DUAL_KAPPA = 0.5
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run will take, told without opening an instrument. ``light_s``: time with light on the fibre."""
+    """What a run will take, told without opening an instrument. ``light_s``: time with light on the fibre.
+
+    ``shots``: times that a layer is sent; a convolution is sent once per patch.
+
+    ``weights_bits_per_weight``: of all images together, worst layer, at most if everybody is honest; ``data_bits_*``:
+    of one transmission, worst layer.
+    """
 
     images: int
     layers: int
+    shots: int
     light_s: float
     samples: int
     bytes_on_disk: int
     attenuation_db: float
     expected_excess: tuple[float, ...]
+    weights_bits_per_weight: float
+    data_bits_v1: float
+    data_bits_journal: float
 
     def lines(self) -> list[str]:
         """For people."""
         excess = ", ".join(f"{value:.3g}" for value in self.expected_excess)
         return [
-            f"{self.images} images x {self.layers} layers = {self.images * self.layers} shots",
+            f"{self.images} images x {self.layers} layers = {self.shots} shots",
             f"{self.light_s:.3g} s of light on the fibre, {self.samples:.3g} samples of returned light",
             f"about {self.bytes_on_disk / 1e6:.2g} MB run file",
             f"attenuation {self.attenuation_db:.2f} dB in all",
             f"honest excess noise per layer: {excess} SNU",
+            f"leaks at most {self.weights_bits_per_weight:.4g} bits of each weight in all, and of each data symbol"
+            f" {self.data_bits_v1:.4g} bits (arXiv v1) or {self.data_bits_journal:.4g} bits (journal)",
         ]
 
 
@@ -96,11 +117,45 @@ class Experiment:
                 for n, (rows, _) in zip(modes, shapes, strict=True)
             ),
             expected=tuple(tap.honest_excess(n, self.transmittance_back) for n in modes),
-            samples=tuple(SAMPLES_PER_MODE * n * rows for n, (rows, _) in zip(modes, shapes, strict=True)),
+            samples=tuple(
+                layer.transmissions * SAMPLES_PER_MODE * n * layer.shape[0]
+                for n, layer in zip(modes, self.network.layers, strict=True)
+            ),
             images=self.images,
             false_alarm_rate=self.run.false_alarm_rate,
             confidence=self.run.confidence,
         )
+
+    def planned_leakage(self) -> tuple[LayerLeakage, ...]:
+        """What one transmission of each layer will be found to leak at most, if all is honest, at the run's confidence.
+
+        With the intervals that all images but one give: before the last one the bound is not known better.
+        """
+        agreement, transmittance = self.agreement(), self.transmittance_in * self.transmittance_back
+        images = max(self.images - 1, 1)
+        found = []
+        for layer, excess, samples in zip(agreement.layers, agreement.expected, agreement.samples, strict=True):
+            expected = expected_estimate(
+                layer.mean_photons, transmittance, excess, images * samples, agreement.receiver
+            )
+            found.append(finite_size_leakage(layer, expected, agreement.confidence))
+        return tuple(found)
+
+    def client_data_bits(self) -> tuple[float, float]:
+        """Bits of a data symbol in one image by the v1 and the journal bound, worst layer.
+
+        At the gain that the client really uses; where patches overlap, a symbol counts as often as it is in one.
+        """
+        excess = AmplifierTap(
+            self.run.adversary.client_gain or self.run.gain, self.bench.amplifier.n_sp
+        ).returned_excess
+        v1, journal = [0.0], [0.0]
+        for layer in self.network.layers:
+            rows, inputs = layer.shape
+            modes, uses = modes_per_row(inputs), _uses(layer)
+            v1.append(uses * data_leakage_v1(excess, modes))
+            journal.append(uses * data_leakage_journal(excess, modes, rows))
+        return max(v1), max(journal)
 
     def forecast(self) -> Forecast:
         """For a dry run; the row length is that without guard bins, since the generator is not asked."""
@@ -108,14 +163,23 @@ class Experiment:
         layers = len(agreement.layers)
         bins = sum(samples // SAMPLES_PER_MODE for samples in agreement.samples)
         peak = max(_peak(w, self.run.mean_photons) for w in self.network.weights)
+        leakage = self.planned_leakage()
         return Forecast(
             images=self.images,
             layers=layers,
+            shots=self.images * sum(layer.transmissions for layer in self.network.layers),
             light_s=self.images * bins / self.bench.sample_rate,
             samples=self.images * sum(agreement.samples),
             bytes_on_disk=50_000 + self.images * (200 + 64 * layers + 8 * self.network.outputs),
             attenuation_db=plan_launch(self.bench, peak).attenuation_db,
             expected_excess=agreement.expected,
+            weights_bits_per_weight=self.images
+            * max(
+                layer.transmissions * each.weights_bits_per_weight
+                for layer, each in zip(self.network.layers, leakage, strict=True)
+            ),
+            data_bits_v1=max(each.data_bits_v1 for each in leakage),
+            data_bits_journal=max(each.data_bits_journal for each in leakage),
         )
 
 
@@ -166,6 +230,11 @@ def prepare_experiment(run: RunConfig, where: str = "the run") -> Experiment:
     except ConfigError as error:
         raise ConfigError(f"{where}, on {bench_file}: {error}", error.remedy) from error
     return experiment
+
+
+def _uses(layer: LayerKind) -> int:
+    """In how many of a layer's vectors a symbol of its data may be."""
+    return math.ceil(layer.kernel / layer.stride) ** 2 if isinstance(layer, Convolution) else 1
 
 
 def _peak(weights: NDArray[np.float32], mean_photons: float) -> float:

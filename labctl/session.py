@@ -7,14 +7,15 @@ from pathlib import Path
 
 from labctl.bench import Bench, open_bench
 from labctl.engine import Engine, RunControl
-from labctl.errors import GateError, InterlockError, LabctlError, RunAborted, UnsafeState
+from labctl.errors import BudgetSpent, GateError, InterlockError, LabctlError, RunAborted, UnsafeState
 from labctl.events import EventBus, LightOff, RunFinished, RunStarted, Status, Verdict
 from labctl.experiment import Experiment, load_experiment
+from labctl.ledger.run import RunLedgers
 from labctl.plan import Plan
 from labctl.record import RunRecorder
 
 #: Errors that end a run in order, without the software or an instrument having failed.
-ABORTS = (GateError, InterlockError, RunAborted)
+ABORTS = (BudgetSpent, GateError, InterlockError, RunAborted)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def run(  # noqa: PLR0913  (keywords of a call that people type)
 def run_experiment(experiment: Experiment, bus: EventBus, control: RunControl, out_dir: Path | None) -> Outcome:
     """Execute an experiment that was checked. Errors that labctl foresees come back in the outcome, others are raised.
 
-    Either way the bench has been put into the safe state first, and the run file has its final status.
+    Either way the bench has been put into the safe state first, and the run file has its final status. The run's
+    leakage ledgers are asked before the bench is opened, and settled after it was closed.
     """
     recorder = None
     if out_dir is not None:
@@ -70,8 +72,8 @@ def run_experiment(experiment: Experiment, bus: EventBus, control: RunControl, o
         recorder.attach(bus)
     ending = _Ending(bus)
     try:
-        with open_bench(experiment.bench_path, experiment.bench) as bench:
-            ending.execute(experiment, bench, control)
+        with RunLedgers(experiment, bus) as ledgers, open_bench(experiment.bench_path, experiment.bench) as bench:
+            ending.execute(experiment, bench, control, ledgers)
     except LabctlError as error:
         ending.error = ending.error or error
     except BaseException as error:
@@ -106,9 +108,9 @@ class _Ending:
         """As published; None when the run did not get that far."""
         return self._engine.started if self._engine else None
 
-    def execute(self, experiment: Experiment, bench: Bench, control: RunControl) -> None:
+    def execute(self, experiment: Experiment, bench: Bench, control: RunControl, ledgers: RunLedgers) -> None:
         """Run the plan; what goes wrong is kept, and so is whoever did not confirm that it is dark."""
-        self._engine = Engine(experiment, bench, self._bus, control)
+        self._engine = Engine(experiment, bench, self._bus, control, ledgers.before_shot)
         try:
             self._engine.execute(Plan(experiment.images, len(experiment.network.weights)))
         except LabctlError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 #: One setting or reading in a snapshot: a value whose unit stands in its key.
 Scalar = float | int | bool | str
 Snapshot = Mapping[str, Scalar]
+
+#: Which of the two published bounds on the data's leakage is meant (docs/physics.md, section 6).
+Convention = Literal["v1", "journal"]
 
 
 @dataclass(frozen=True)

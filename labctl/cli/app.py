@@ -9,7 +9,17 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from labctl.cli import bench_commands, exits, gui_command, run_commands
+from labctl.cli import (
+    bench_commands,
+    exits,
+    gui_command,
+    leakage_commands,
+    ledger_commands,
+    model_commands,
+    power_command,
+    reproduce_command,
+    run_commands,
+)
 from labctl.cli.report import print_json, say, say_error
 from labctl.cli.signals import Stopped, stopping_at_once
 from labctl.errors import ConfigError
@@ -28,12 +38,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 bench = typer.Typer(help="Look at a bench, and make it safe.", no_args_is_help=True, rich_markup_mode=None)
+model = typer.Typer(help="Train networks.", no_args_is_help=True, rich_markup_mode=None)
+ledger = typer.Typer(help="Look at what leaked so far.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(bench, name="bench")
+app.add_typer(ledger, name="ledger")
+app.add_typer(model, name="model")
 app.command()(run_commands.demo)
 app.command()(run_commands.run)
 app.command()(gui_command.gui)
+app.command()(leakage_commands.leakage)
+app.command()(leakage_commands.optimise)
+app.command()(power_command.power)
+app.command()(reproduce_command.reproduce)
 bench.command()(bench_commands.check)
 bench.command()(bench_commands.safe)
+ledger.command()(ledger_commands.show)
+model.command()(model_commands.train)
 
 
 def _show_version(wanted: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labctl.errors import ConfigError, GateError, InterlockError, RunAborted
+from labctl.errors import BudgetSpent, ConfigError, GateError, InterlockError, RunAborted
 
 ACCEPTED = 0
 ERROR = 1
@@ -17,6 +17,6 @@ def status_of(error: BaseException) -> int:
     """The exit status for an error that ended a command."""
     if isinstance(error, ConfigError):
         return USAGE
-    if isinstance(error, (GateError, InterlockError, RunAborted)):
+    if isinstance(error, (BudgetSpent, GateError, InterlockError, RunAborted)):
         return ABORTED
     return ERROR

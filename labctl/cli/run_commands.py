@@ -62,7 +62,13 @@ def run(  # noqa: PLR0913 - typer reads the options from the signature
 
 def forecast(choice: Choice, *, json: bool) -> int:
     """Tell what a run will take."""
-    found: Forecast = _load(choice).forecast()
+    experiment = _load(choice)
+
+    from labctl.events import EventBus
+    from labctl.ledger.run import RunLedgers
+
+    RunLedgers(experiment, EventBus()).check()
+    found: Forecast = experiment.forecast()
     if json:
         print_json(asdict(found))
     else:

@@ -1,21 +1,27 @@
 """The network itself and its digital reference.
 
-Only ReLU without biases: such a network is positively homogeneous, so the protocol may normalise
-the data of every layer and never needs an absolute scale (docs/physics.md, section 2).
+A ReLU network without biases is positively homogeneous, so the protocol may normalise the data of every layer and never
+needs an absolute scale. Biases and other activations need it, and are refused unless the owner of the weights makes
+w_rms of each layer public (docs/physics.md, section 2).
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from labctl.datasets import Dataset
 from labctl.errors import DataError
+from labctl.protocol.encoding import weight_rms
+from labctl.protocol.layers import ACTIVATIONS, Activation, Architecture, Dense, LayerKind, activate, scale_dependence
 
 MAX_LAYERS = 64
 MAX_WEIGHTS = 2**26
@@ -23,63 +29,104 @@ MAX_WEIGHTS = 2**26
 
 Matrix = npt.NDArray[np.float32]
 
+_CHAIN_REMEDY = "Store one matrix (outputs, inputs) a layer, each taking what the one before gives."
+
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Weights of a multi-layer perceptron without biases.
+    """Weights of a network, and how its layers hang together.
 
     Parameters
     ----------
     name:
         What the network is called in run files.
     weights:
-        One float32 matrix (m_l, d_l) a layer, d_{l+1} = m_l; kept read-only.
+        One float32 matrix (rows, weights of a row) a layer; kept read-only. A convolution's rows are its filters; a
+        bias is the last weight of its row.
     activation:
-        Between layers (not after the last one). Only ``relu``.
+        Between layers (not after the last one): ``relu``, ``tanh`` or ``sigmoid``.
     metadata:
         Text about its origin: training seed, data set, ``clean_accuracy``.
+    layers:
+        What each layer does with its matrix; left out: all dense, without biases.
+    public_scale:
+        Whether the owner of the weights tells the client w_rms of each layer.
 
     Raises
     ------
     DataError
         No layer, shapes that do not chain, a weight that is not finite, a layer that is all zero,
-        too large, an activation that needs an absolute scale, or a ``clean_accuracy`` that is none.
+        too large, layers that need an absolute scale which is not public, or a ``clean_accuracy`` that is none.
     """
 
     name: str
     weights: tuple[Matrix, ...]
     activation: str = "relu"
     metadata: Mapping[str, str] = field(default_factory=dict)
+    layers: tuple[LayerKind, ...] = ()
+    public_scale: bool = False
 
     def __post_init__(self) -> None:
-        if self.activation != "relu":
-            raise DataError(
-                f"network {self.name}: activation {self.activation!r} is refused: "
-                "the light carries normalised data, and only ReLU gives the same classes "
-                "whatever the scale",
-                "Train the network with ReLU between its layers and no biases.",
-            )
-        _check_sizes(self.name, self.weights)
+        _check_matrices(self.name, self.weights)
+        if not self.layers:
+            dense = tuple(Dense(matrix.shape[1], matrix.shape[0]) for matrix in self.weights)
+            object.__setattr__(self, "layers", dense)
+        _check_chain(self.name, self.weights, self.layers)
+        self._check_scale()
         for layer, matrix in enumerate(self.weights):
             _check_values(self.name, layer, matrix)
         object.__setattr__(self, "weights", tuple(_read_only(matrix) for matrix in self.weights))
         object.__setattr__(self, "metadata", dict(self.metadata))
         _ = self.clean_accuracy
 
+    def _check_scale(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise DataError(
+                f"network {self.name}: activation {self.activation!r} is not known",
+                f"Use one of {', '.join(ACTIVATIONS)}.",
+            )
+        reason = scale_dependence(self.layers, self.activation)
+        if reason is not None and not self.public_scale:
+            raise DataError(
+                f"network {self.name}: {reason}, which is refused: the light carries normalised data, and only ReLU "
+                "without biases gives the same classes whatever the scale",
+                "Train the network with ReLU between its layers and no biases, or make the scale of its weights "
+                'public (metadata public_scale = "true").',
+            )
+
+    @property
+    def scales(self) -> tuple[float, ...] | None:
+        """w_rms of each layer, if it is public."""
+        return tuple(weight_rms(matrix) for matrix in self.weights) if self.public_scale else None
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the client may know."""
+        return Architecture(self.layers, cast(Activation, self.activation), self.scales)
+
     @property
     def layer_shapes(self) -> tuple[tuple[int, int], ...]:
-        """(m_l, d_l) of every layer: outputs, inputs."""
+        """(rows, weights of a row) of every layer."""
         return tuple((matrix.shape[0], matrix.shape[1]) for matrix in self.weights)
 
     @property
     def inputs(self) -> int:
         """Length of the data vector of the first layer."""
-        return self.layer_shapes[0][1]
+        return self.layers[0].inputs
 
     @property
     def outputs(self) -> int:
         """Number of classes."""
-        return self.layer_shapes[-1][0]
+        return self.layers[-1].given
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of shapes and float32 weights, hexadecimal: the same weights under another name have the same."""
+        found = hashlib.sha256()
+        for matrix in self.weights:
+            found.update(f"{matrix.shape[0]}x{matrix.shape[1]}:".encode())
+            found.update(matrix.astype("<f4").tobytes())
+        return found.hexdigest()
 
     @property
     def clean_accuracy(self) -> float | None:
@@ -120,11 +167,14 @@ class Network:
                 f"network {self.name}: images of shape {images.shape}, it takes (N, {self.inputs})",
                 "Choose a data set and a network that fit.",
             )
-        hidden = images
+        values = images
+        last = len(self.weights) - 1
         with np.errstate(over="ignore", invalid="ignore"):
-            for matrix in self.weights[:-1]:
-                hidden = np.maximum(hidden @ matrix.T, np.float32(0))
-            scores = hidden @ self.weights[-1].T
+            for index, (layer, matrix) in enumerate(zip(self.layers, self.weights, strict=True)):
+                vectors = layer.vectors(values)
+                products = (vectors.reshape(-1, vectors.shape[-1]) @ matrix.T).reshape(*vectors.shape[:-1], -1)
+                values = layer.gather(products if index == last else activate(products, self.activation))
+        scores = values
         if not np.isfinite(scores).all():
             raise DataError(
                 f"network {self.name}: its products overflow float32",
@@ -157,26 +207,35 @@ def check_fits(network: Network, dataset: Dataset) -> None:
         )
 
 
-def _check_sizes(name: str, weights: tuple[Matrix, ...]) -> None:
-    remedy = "Store one matrix (outputs, inputs) a layer, each taking what the one before gives."
+def _check_matrices(name: str, weights: Sequence[Matrix]) -> None:
     if not 1 <= len(weights) <= MAX_LAYERS:
-        raise DataError(f"network {name}: {len(weights)} layers, not 1 to {MAX_LAYERS}", remedy)
+        raise DataError(f"network {name}: {len(weights)} layers, not 1 to {MAX_LAYERS}", _CHAIN_REMEDY)
     for layer, matrix in enumerate(weights):
         if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype != np.float32:
             raise DataError(
                 f"network {name}: layer {layer} is {matrix.dtype} {matrix.shape}, not a float32 matrix",
-                remedy,
-            )
-    for layer, (before, after) in enumerate(pairwise(weights)):
-        if after.shape[1] != before.shape[0]:
-            raise DataError(
-                f"network {name}: layer {layer} gives {before.shape[0]} values, "
-                f"layer {layer + 1} takes {after.shape[1]}",
-                remedy,
+                _CHAIN_REMEDY,
             )
     total = sum(matrix.size for matrix in weights)
     if total > MAX_WEIGHTS:
-        raise DataError(f"network {name}: {total} weights, over the cap of {MAX_WEIGHTS}", remedy)
+        raise DataError(f"network {name}: {total} weights, over the cap of {MAX_WEIGHTS}", _CHAIN_REMEDY)
+
+
+def _check_chain(name: str, weights: Sequence[Matrix], layers: Sequence[LayerKind]) -> None:
+    """Each layer takes what the one before gives, and has the matrix that it says."""
+    if len(layers) != len(weights):
+        raise DataError(f"network {name}: {len(layers)} layers described, {len(weights)} matrices", _CHAIN_REMEDY)
+    for index, (layer, matrix) in enumerate(zip(layers, weights, strict=True)):
+        if matrix.shape != layer.shape:
+            raise DataError(
+                f"network {name}: layer {index} is a matrix {matrix.shape}, described as {layer.shape}", _CHAIN_REMEDY
+            )
+    for index, (before, after) in enumerate(pairwise(layers)):
+        if after.inputs != before.given:
+            raise DataError(
+                f"network {name}: layer {index} gives {before.given} values, layer {index + 1} takes {after.inputs}",
+                _CHAIN_REMEDY,
+            )
 
 
 def _check_values(name: str, layer: int, matrix: Matrix) -> None:

@@ -1,32 +1,42 @@
 """Networks on disk: safetensors and nothing else (a pickle could run code).
 
-A model file holds ``layers.0.weight``, ``layers.1.weight``, ... (outputs, inputs), float16 or
-float32, and text metadata of which ``activation`` is required.
+A model file holds ``layers.0.weight``, ``layers.1.weight``, ... (outputs, inputs) and where there are biases
+``layers.0.bias``, ... (outputs,), float16 or float32, and text metadata. ``activation`` is required. ``layers`` is
+there if any layer is a convolution: a JSON list of one object a layer, {"kind": "dense"} or {"kind": "convolution",
+"channels", "height", "width", "kernel", "stride", "pool"}; a convolution's weight has one filter a row, channel by
+channel. ``public_scale`` is "true" where the client may know w_rms of each layer.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from labctl.errors import DataError
-from labctl.models.network import MAX_LAYERS, MAX_WEIGHTS, Network
+from labctl.models.network import MAX_LAYERS, MAX_WEIGHTS, Matrix, Network
+from labctl.protocol.layers import Convolution, Dense, LayerKind
 
-SHIPPED = ("digits", "mnist")
-"""Names of the networks that travel in the package: 64-64-10 and 784-784-10."""
+SHIPPED = ("digits", "mnist", "digits-noise-aware", "mnist-noise-aware")
+"""Names of the networks that travel in the package: 64-64-10 and 784-784-10, each trained without and with noise."""
 
 MAX_HEADER_BYTES = 2**16
 _MAX_FILE_BYTES = 4 * MAX_WEIGHTS + MAX_HEADER_BYTES + 8
-_WEIGHT_NAME = re.compile(r"layers\.(0|[1-9][0-9]?)\.weight")
+_TENSOR_NAME = re.compile(r"layers\.(0|[1-9][0-9]?)\.(weight|bias)")
+_CONVOLUTION_KEYS = ("channels", "height", "width", "kernel", "stride", "pool")
 _STORED = {"float16": "F16", "float32": "F32"}
+
+_LAYERS_REMEDY = (
+    'Describe each layer as {"kind": "dense"} or {"kind": "convolution", "channels": ..., "height": ..., "width": ..., '
+    '"kernel": ..., "stride": ..., "pool": ...}, whole numbers.'
+)
 
 StoredType = Literal["float16", "float32"]
 
@@ -47,8 +57,8 @@ def load_network(path_or_name: str | Path) -> Network:
     Raises
     ------
     DataError
-        Missing, malformed or too large file; biases, unknown tensors or types; an activation other
-        than ReLU; and all that :class:`Network` refuses.
+        Missing, malformed or too large file; unknown tensors, types or kinds of layers; and all that
+        :class:`Network` refuses.
     """
     name = str(path_or_name)
     if name in SHIPPED:
@@ -99,14 +109,14 @@ def save_network(network: Network, path: Path, stored: StoredType = "float32") -
 
 def _encode(network: Network, stored: StoredType) -> bytes:
     """Header length (8 bytes, little-endian), JSON padded to 8 bytes, then the tensors."""
-    header: dict[str, object] = {"__metadata__": {**network.metadata, "activation": network.activation}}
+    header: dict[str, object] = {"__metadata__": _metadata(network)}
     blocks: list[bytes] = []
     offset = 0
-    for layer, matrix in enumerate(network.weights):
-        block = matrix.astype(np.dtype(stored).newbyteorder("<")).tobytes()
-        header[f"layers.{layer}.weight"] = {
+    for name, tensor in _tensors(network):
+        block = tensor.astype(np.dtype(stored).newbyteorder("<")).tobytes()
+        header[name] = {
             "dtype": _STORED[stored],
-            "shape": list(matrix.shape),
+            "shape": list(tensor.shape),
             "data_offsets": [offset, offset + len(block)],
         }
         blocks.append(block)
@@ -118,6 +128,29 @@ def _encode(network: Network, stored: StoredType) -> bytes:
     return len(text).to_bytes(8, "little") + text + b"".join(blocks)
 
 
+def _tensors(network: Network) -> Iterator[tuple[str, Matrix]]:
+    """Weights and biases by name, in layer order."""
+    for index, (layer, matrix) in enumerate(zip(network.layers, network.weights, strict=True)):
+        yield f"layers.{index}.weight", matrix[:, : matrix.shape[1] - layer.bias]
+        if layer.bias:
+            yield f"layers.{index}.bias", matrix[:, -1]
+
+
+def _metadata(network: Network) -> dict[str, str]:
+    found = {**network.metadata, "activation": network.activation}
+    if any(isinstance(layer, Convolution) for layer in network.layers):
+        found["layers"] = json.dumps([_described(layer) for layer in network.layers])
+    if network.public_scale:
+        found["public_scale"] = "true"
+    return found
+
+
+def _described(layer: LayerKind) -> dict[str, object]:
+    if isinstance(layer, Dense):
+        return {"kind": "dense"}
+    return {"kind": "convolution", **{key: getattr(layer, key) for key in _CONVOLUTION_KEYS}}
+
+
 def _read(path: Path) -> Network:
     data = _read_bytes(path)
     header = _parse_header(data, path)
@@ -127,16 +160,65 @@ def _read(path: Path) -> Network:
             f"{path}: its metadata do not say which activation it was trained with",
             'Save it again with the metadata {"activation": "relu"}, if that is so.',
         )
-    names = _layer_names(header, path)
+    count = _layer_count(header, path)
     try:
         tensors = load(data)
     except (SafetensorError, ValueError, OverflowError, MemoryError) as error:
         raise _malformed(path, str(error)) from error
-    weights = tuple(tensors[name].astype(np.float32) for name in names)
     try:
-        return Network(path.stem, weights, activation, header.metadata)
+        weights = tuple(_matrix(tensors, index) for index in range(count))
+        biased = [f"layers.{index}.bias" in tensors for index in range(count)]
+        layers = _layers(header.metadata.get("layers"), weights, biased)
+        public_scale = header.metadata.get("public_scale") == "true"
+        return Network(path.stem, weights, activation, header.metadata, layers, public_scale)
     except DataError as error:
         raise DataError(f"{path}: {error.message}", error.remedy) from error
+
+
+def _matrix(tensors: Mapping[str, Matrix], index: int) -> Matrix:
+    """A layer's weights, with its bias as the last of each row."""
+    matrix = np.asarray(tensors[f"layers.{index}.weight"], dtype=np.float32)
+    bias = tensors.get(f"layers.{index}.bias")
+    if bias is None:
+        return matrix
+    if matrix.ndim != 2 or bias.shape != matrix.shape[:1]:
+        raise DataError(
+            f"layer {index} has a bias of shape {bias.shape} beside a weight of {matrix.shape}",
+            "Store one bias an output.",
+        )
+    return np.concatenate([matrix, np.asarray(bias, dtype=np.float32)[:, None]], axis=1)
+
+
+def _layers(text: str | None, weights: Sequence[Matrix], biased: Sequence[bool]) -> tuple[LayerKind, ...]:
+    """The layers as the metadata describe them; all dense where they do not, none where a matrix is none."""
+    if any(matrix.ndim != 2 for matrix in weights):
+        return ()
+    entries = [{"kind": "dense"}] * len(weights) if text is None else _entries(text, len(weights))
+    return tuple(
+        _layer(index, entry, matrix.shape, bias)
+        for index, (entry, matrix, bias) in enumerate(zip(entries, weights, biased, strict=True))
+    )
+
+
+def _entries(text: str, count: int) -> list[dict[str, Any]]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not (isinstance(found, list) and len(found) == count and all(isinstance(entry, dict) for entry in found)):
+        raise DataError(f"its metadata 'layers' are no list of {count} objects", _LAYERS_REMEDY)
+    return found
+
+
+def _layer(index: int, entry: Mapping[str, Any], shape: tuple[int, ...], bias: bool) -> LayerKind:
+    rows, length = shape
+    if entry == {"kind": "dense"}:
+        return Dense(length - bias, rows, bias)
+    sizes = {key: value for key, value in entry.items() if key != "kind"}
+    whole = all(type(value) is int and 0 < value < 2**31 for value in sizes.values())
+    if entry.get("kind") != "convolution" or set(sizes) != set(_CONVOLUTION_KEYS) or not whole:
+        raise DataError(f"layer {index} is described as {str(entry)[:200]}", _LAYERS_REMEDY)
+    return Convolution(filters=rows, bias=bias, **sizes)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -173,29 +255,27 @@ def _parse_header(data: bytes, path: Path) -> _Header:
     return _Header({name: str(stored) for name, stored in types.items()}, metadata)
 
 
-def _layer_names(header: _Header, path: Path) -> list[str]:
-    """The weight tensors in layer order, when there is nothing else in the file."""
+def _layer_count(header: _Header, path: Path) -> int:
+    """How many layers there are, when there is nothing else in the file."""
     for name, stored in header.types.items():
-        if name.endswith("bias"):
-            raise DataError(
-                f"{path}: {name!r}: biases are refused: the light carries normalised data, "
-                "and a bias would need their absolute scale",
-                "Train the network without biases.",
-            )
-        if not _WEIGHT_NAME.fullmatch(name):
+        if not _TENSOR_NAME.fullmatch(name):
             raise DataError(
                 f"{path}: unknown tensor {name!r}",
                 "Name the weights layers.0.weight, layers.1.weight, ...",
             )
         if stored not in _STORED.values():
             raise DataError(f"{path}: {name!r} is stored as {stored}", "Store the weights as F16 or F32.")
-    names = [f"layers.{layer}.weight" for layer in range(len(header.types))]
-    if not names or len(names) > MAX_LAYERS or set(names) != set(header.types):
+    weights = {name for name in header.types if name.endswith("weight")}
+    names = {f"layers.{layer}.weight" for layer in range(len(weights))}
+    if not names or len(names) > MAX_LAYERS or weights != names:
         raise DataError(
             f"{path}: {len(names)} weight tensors that are not layers.0 to layers.N without a gap (N < {MAX_LAYERS})",
             "Name the weights layers.0.weight, layers.1.weight, ...",
         )
-    return names
+    for name in set(header.types) - weights:
+        if name.replace("bias", "weight") not in weights:
+            raise DataError(f"{path}: {name!r} has no weights beside it", "Store both, or neither.")
+    return len(weights)
 
 
 def _malformed(path: Path, reason: str) -> DataError:

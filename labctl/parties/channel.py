@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from labctl.errors import ProtocolError
+from labctl.protocol.layers import Architecture
 
 
 @dataclass(frozen=True)
 class Terms:
     """What both parties agree on before the run: public.
 
-    ``layer_shapes``: (rows, inputs) of each layer; ``gain``: G; ``mean_photons``: μ per mode at launch.
+    ``architecture``: layers and what stands between them; ``gain``: G; ``mean_photons``: μ per mode at launch.
     """
 
-    layer_shapes: tuple[tuple[int, int], ...]
+    architecture: Architecture
     gain: float
     mean_photons: float
 

@@ -19,7 +19,8 @@ from labctl.parties.channel import (
     Terms,
 )
 from labctl.protocol.encoding import DataMode, pack_data
-from labctl.protocol.inference import Readout, next_data, normalised_products, predict_class
+from labctl.protocol.inference import Readout, normalised_products, predict_class
+from labctl.protocol.layers import Architecture
 
 
 class Unitary(Protocol):
@@ -57,7 +58,9 @@ class Client:
         self._readout: Readout | None = None
         self._values: NDArray[np.float64] = np.empty(0)
         self._next_layer = 0
-        self._due: LayerOffer | None = None
+        self._offer: LayerOffer | None = None
+        self._vectors: NDArray[np.float64] = np.empty((0, 0))
+        self._products: list[NDArray[np.float64]] = []
         self._mode: DataMode | None = None
 
     def accept_terms(self) -> None:
@@ -70,54 +73,67 @@ class Client:
             efficiency=self._efficiency,
         )
 
+    @property
+    def _architecture(self) -> Architecture:
+        assert self._terms is not None, "accept_terms() first"
+        return self._terms.architecture
+
     def begin(self, image: NDArray[np.float32]) -> None:
         """Take up the next private image, shape (inputs,)."""
         self._values = image.astype(np.float64)
         self._next_layer = 0
+        self._offer = self._mode = None
 
     def make_ready(self) -> None:
-        """Set the unitary to the present data, and open the ears."""
-        offer = self._channel.receive(LayerOffer)
-        assert self._terms is not None, "accept_terms() first"
-        if offer.layer != self._next_layer or offer.layer >= len(self._terms.layer_shapes):
+        """Set the unitary to the next vector of the present data, and open the ears."""
+        if self._offer is None:
+            self._offer = self._take_offer()
+        mode = pack_data(self._vectors[len(self._products)])
+        rows, _ = self._architecture.layers[self._offer.layer].shape
+        self._unitary.project(mode.z, 1 / self._gain, rows)
+        self._detector.arm(rows, len(mode.z))
+        self._mode = mode
+        self._channel.send(LayerReady(self._offer.image, self._offer.layer))
+
+    def _take_offer(self) -> LayerOffer:
+        """The next layer; the present data are laid out as the vectors that its rows will meet."""
+        offer, layers = self._channel.receive(LayerOffer), self._architecture.layers
+        if offer.layer != self._next_layer or offer.layer >= len(layers):
             raise ProtocolError(
-                f"the server offers layer {offer.layer} of {len(self._terms.layer_shapes)}; due is {self._next_layer}",
+                f"the server offers layer {offer.layer} of {len(layers)}; due is {self._next_layer}",
                 "Start the run again.",
             )
-        rows, inputs = self._terms.layer_shapes[offer.layer]
-        if len(self._values) != inputs:
+        layer = layers[offer.layer]
+        if len(self._values) != layer.inputs:
             raise ProtocolError(
-                f"layer {offer.layer} takes {inputs} values, the client has {len(self._values)}",
+                f"layer {offer.layer} takes {layer.inputs} values, the client has {len(self._values)}",
                 "Use data that fit the model.",
             )
-        self._mode = pack_data(self._values)
-        self._unitary.project(self._mode.z, 1 / self._gain, rows)
-        self._detector.arm(rows, len(self._mode.z))
-        self._due = offer
-        self._channel.send(LayerReady(offer.image, offer.layer))
+        self._vectors, self._products = layer.vectors(self._values[None])[0], []
+        return offer
 
     def measure(self) -> None:
-        """Read one number per row; with the activation it is the next layer's data (sections 1 and 5)."""
-        sent = self._channel.receive(LayerSent)
-        if self._due is None or (sent.image, sent.layer) != (self._due.image, self._due.layer):
+        """Read one number per row; with the activation they are the next layer's data (sections 1 and 5)."""
+        sent, offer, mode = self._channel.receive(LayerSent), self._offer, self._mode
+        if offer is None or mode is None or (sent.image, sent.layer) != (offer.image, offer.layer):
             raise ProtocolError(
-                f"the server speaks of image {sent.image}, layer {sent.layer}; due is {self._due}",
+                f"the server speaks of image {sent.image}, layer {sent.layer}; due is {offer}",
                 "Start the run again.",
             )
-        self._due = None
-        assert self._mode is not None, "make_ready() first"
+        self._mode = None
         assert self._readout is not None
-        assert self._terms is not None
         samples = self._detector.read()[0].values()[:, 0]
         if len(samples) > 1 and np.ptp(samples) == 0:
             raise GateError(
                 "client receiver: the trace is constant, there is no shot noise in it",
                 "Check that the laser emits and that the local oscillator reaches the client's receiver.",
             )
-        products = normalised_products(samples, self._readout, self._mode)
-        last = sent.layer == len(self._terms.layer_shapes) - 1
-        self._values = products if last else next_data(products)
-        self._next_layer += 1
+        factor = self._architecture.factor(offer.layer, mode.norm)
+        self._products.append(factor * normalised_products(samples, self._readout, mode))
+        if len(self._products) == len(self._vectors):
+            self._values = self._architecture.following(offer.layer, np.stack(self._products))
+            self._next_layer += 1
+            self._offer = None
         self._channel.send(LayerReturned(sent.image, sent.layer))
 
     def may_continue(self) -> bool:

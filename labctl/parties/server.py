@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from labctl.parties.channel import (
 )
 from labctl.protocol.encoding import launched_quadratures, pack_rows
 from labctl.protocol.estimation import Receiver, ResidualSums, residual_sums
+from labctl.protocol.layers import Architecture
 
 #: Residual noise below this fraction of the calibrated dark variance: the receiver has lost its local oscillator.
 LOST_SHOT_NOISE = 0.5
@@ -38,21 +40,36 @@ class Sent:
     squared: tuple[float, ...]
 
 
+class Model(Protocol):
+    """What the server needs of its network: one array (rows, weights of a row) per layer, and what may be told."""
+
+    @property
+    def weights(self) -> Sequence[NDArray[np.float32]]:
+        """Secret."""
+        ...
+
+    @property
+    def architecture(self) -> Architecture:
+        """Public."""
+        ...
+
+
 class Server:
     """Sends the layers and turns the returned light into sums for the residual-noise check.
 
-    ``weights``: one array (rows, inputs) per layer. Everything it measures is of the returned light.
+    ``model``: its own; only the architecture is told. Everything it measures is of the returned light.
     """
 
     def __init__(
         self,
-        weights: Sequence[NDArray[np.float32]],
+        model: Model,
         modulator: Modulator,
         detector: HomodyneDetector,
         receiver: Receiver,
         channel: Endpoint,
     ) -> None:
-        self._weights = tuple(weights)
+        self._weights = tuple(model.weights)
+        self._architecture = model.architecture
         self._modulator = modulator
         self._detector = detector
         self._receiver = receiver
@@ -64,8 +81,7 @@ class Server:
         """Encode and load all layers (section 2), and state the terms."""
         launched = self._modulator.load([pack_rows(w, mean_photons) for w in self._weights])
         self._sent = [_sent(amplitudes) for amplitudes in launched]
-        shapes = tuple((int(w.shape[0]), int(w.shape[1])) for w in self._weights)
-        self._channel.send(Terms(shapes, gain, mean_photons))
+        self._channel.send(Terms(self._architecture, gain, mean_photons))
 
     def offer(self, image: int, layer: int) -> None:
         """Announce the next shot."""

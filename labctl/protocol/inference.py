@@ -1,7 +1,8 @@
 """The client's arithmetic between the layers (docs/physics.md, sections 2, 3 and 5).
 
 Everything starts from the measured samples; the products are known up to the positive factor
-w_rms/‖x‖, which a ReLU network without biases does not need.
+w_rms/‖x‖, which a ReLU network without biases does not need. What follows them is in
+:mod:`labctl.protocol.layers`.
 """
 
 from __future__ import annotations
@@ -92,16 +93,6 @@ def normalised_products(samples: npt.ArrayLike, readout: Readout, mode: DataMode
     if mode.is_zero:
         return np.zeros_like(measured)
     return measured / readout.scale
-
-
-def relu(values: Floats) -> Floats:
-    """max(0, v), element by element."""
-    return np.maximum(values, 0.0)
-
-
-def next_data(products: Floats) -> Floats:
-    """Data of the next layer from this layer's products, shape (m,), up to a positive factor."""
-    return relu(products)
 
 
 def predict_class(products: Floats) -> int:

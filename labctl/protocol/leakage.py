@@ -8,15 +8,25 @@ the adversary's, and loss dominates.
 Data: what the server can learn from the noise of the returned light. Two conventions, both reported
 by name: the Cramér-Rao bound of the arXiv version 1 (per-mode marginals only) and the
 spiked-covariance bound of the journal.
+
+Numbers of a channel that is known exactly (:func:`known_leakage`), of one that was measured
+(:func:`layer_leakage`, worst case within the intervals), and what a measured one of an honest run
+will come to at most (:func:`finite_size_leakage`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labctl.errors import ConfigError, GateError
-from labctl.protocol.estimation import Estimate
+from labctl.protocol.estimation import Estimate, Receiver, ResidualSums, estimate
+from labctl.protocol.intervals import normal_quantile
+from labctl.values import Convention
+
+TRANSMITTANCES = (1.0, 0.999, 0.99)
+"""Where the price of loss is shown: the paper's, and what splices and a connector leave."""
 
 _ROUNDING = 1e-12
 
@@ -158,19 +168,83 @@ class LayerLeakage:
         """I_w/2, worst case."""
         return self.weights_bits_per_mode / 2
 
+    def data_bits(self, convention: Convention) -> float:
+        """I_x in the convention that is asked for, bits per data symbol."""
+        return self.data_bits_v1 if convention == "v1" else self.data_bits_journal
 
-def layer_leakage(layer: Layer, estimate: Estimate, confidence: float) -> LayerLeakage:
+
+def layer_leakage(layer: Layer, measured: Estimate, confidence: float) -> LayerLeakage:
     """Leakage of one layer: T at the lower, ε at the upper end of its two-sided interval at
     ``confidence``.
 
     Raises as :func:`weight_leakage` and :func:`data_leakage_journal`.
     """
-    photons = layer.mean_photons
-    transmittance = estimate.transmittance_interval(confidence).low
-    excess = estimate.excess_interval(confidence).high
+    transmittance = measured.transmittance_interval(confidence).low
+    excess = measured.excess_interval(confidence).high
+    return _leakage(layer, measured, transmittance, excess)
+
+
+def known_leakage(layer: Layer, transmittance: float, excess: float) -> LayerLeakage:
+    """Leakage of one layer where T and ε are known exactly; worst case and raw value are the same.
+
+    This is what infinitely many images come to. Raises as :func:`weight_leakage` and
+    :func:`data_leakage_journal`.
+    """
+    bits = weight_leakage(layer.mean_photons, transmittance, excess)
+    return LayerLeakage(bits, bits, *_data_leakage(layer))
+
+
+def expected_estimate(
+    mean_photons: float, transmittance: float, excess: float, samples: int, receiver: Receiver
+) -> Estimate:
+    """The estimate that a channel of ``transmittance`` and ``excess`` (SNU) gives on average, with
+    its standard errors, from ``samples`` real samples of light of μ = ``mean_photons``.
+
+    Raises GateError for fewer than 32 samples.
+    """
+    launched_squared = 2 * mean_photons * samples
+    variance = receiver.sigma0_sq + receiver.coupling * excess
+    t_squared = receiver.coupling * transmittance + variance / launched_squared
+    sum_sr = math.sqrt(t_squared) * launched_squared
+    sum_rr = t_squared * launched_squared + variance * (samples - 1)
+    return estimate(ResidualSums(samples, launched_squared, sum_sr, sum_rr), receiver)
+
+
+def finite_size_leakage(layer: Layer, expected: Estimate, confidence: float) -> LayerLeakage:
+    """What an honest run's worst case comes to at most, with probability ``confidence``.
+
+    The measured T and ε scatter about ``expected`` by their standard errors, and the worst case
+    then takes them at the bad ends of their intervals: T is taken two quantiles below, ε two above
+    what is expected. The raw value is that at the expectation. Raises as :func:`weight_leakage`.
+    """
+    reach = 2 * normal_quantile(confidence)
+    transmittance = expected.transmittance - reach * expected.transmittance_se
+    return _leakage(layer, expected, transmittance, expected.excess + reach * expected.excess_se)
+
+
+def price_of_loss(
+    mean_photons: float, excess: float, transmittances: Sequence[float] = TRANSMITTANCES
+) -> tuple[float, ...]:
+    """I_w in bits per mode at each of the ``transmittances``, all else alike.
+
+    The paper's limits hold at T = 1 only: what is lost counts as the adversary's. Raises as
+    :func:`weight_leakage`.
+    """
+    return tuple(weight_leakage(mean_photons, transmittance, excess) for transmittance in transmittances)
+
+
+def _leakage(layer: Layer, measured: Estimate, transmittance: float, excess: float) -> LayerLeakage:
+    """Worst case at ``transmittance`` and ``excess``, raw at the estimates."""
     return LayerLeakage(
-        weight_leakage(photons, transmittance, excess),
-        weight_leakage(photons, estimate.transmittance, estimate.excess),
+        weight_leakage(layer.mean_photons, transmittance, excess),
+        weight_leakage(layer.mean_photons, measured.transmittance, measured.excess),
+        *_data_leakage(layer),
+    )
+
+
+def _data_leakage(layer: Layer) -> tuple[float, float]:
+    """v1, journal."""
+    return (
         data_leakage_v1(layer.excess_mode, layer.modes),
         data_leakage_journal(layer.excess_mode, layer.modes, layer.rows),
     )

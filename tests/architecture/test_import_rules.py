@@ -62,6 +62,8 @@ def test_every_contract_is_kept() -> None:
         ("labctl/parties/server.py", "import labctl.parties.client", "server and client do not"),
         ("labctl/parties/server.py", "import labctl.optics.unitary", "the server knows nothing"),
         ("labctl/parties/client.py", "import labctl.optics.modulator", "the client knows nothing"),
+        ("labctl/ledger/weights.py", "import labctl.ledger.data", "each party keeps its own account"),
+        ("labctl/ledger/data.py", "import labctl.protocol.estimation", "the client knows nothing"),
         ("labctl/units.py", "def late(): from labctl import config", "vocabulary first"),
         ("labctl/clock.py", "def late(): from labctl import interfaces", "no import cycles"),
     ],

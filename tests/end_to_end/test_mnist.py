@@ -18,8 +18,9 @@ from labctl.engine import RunControl
 from labctl.events import AlarmRaised, EventBus, ImageFinished
 from labctl.experiment import Experiment, prepare_experiment
 from labctl.protocol.leakage import weight_leakage
+from labctl.protocol.power import detection
 from labctl.protocol.rowmodel import AmplifierTap, snr_squared
-from labctl.protocol.verification import SequentialTest
+from labctl.protocol.walk import NoiseProfile
 from labctl.session import Outcome, run_experiment
 from tests.end_to_end.noisy_network import chances
 
@@ -92,9 +93,8 @@ def test_a_greedy_client_is_stopped_within_200_images(mnist_dir: Path) -> None:
     By the walk's own theory the alarm comes later once in 800,000 seeds.
     """
     experiment = mnist(data_dir=str(mnist_dir), gain=1.3, adversary={"client_gain": 3.0})
-    greedy = AmplifierTap(3.0).honest_excess(MODES)
-    detection = SequentialTest(experiment.agreement().plan()).detection([greedy, greedy])
-    assert 1 - detection.probability(200) < 2e-6
+    greedy = NoiseProfile.one_mode(AmplifierTap(3.0).returned_excess, MODES)
+    assert 1 - detection(experiment.agreement().plan(), [greedy, greedy]).probability(200) < 2e-6
     bus, alarms = EventBus(), []
     bus.subscribe(AlarmRaised, alarms.append)
     outcome = run_experiment(experiment, bus, RunControl(), None)

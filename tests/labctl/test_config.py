@@ -69,6 +69,32 @@ def refused_run(folder: Path, extra: str, *, drop: str = "") -> ConfigError:
         ("", 'name = "a b"', "name", "pattern"),
         ("", 'name = "../x"', "name", "pattern"),
         ("", "adversary = { client_gain = 1.0 }", "adversary.client_gain", "greater than 1"),
+        ("", "ledger = { wieghts = {} }", "ledger.wieghts", "unknown key"),
+        ("", 'ledger.weights = { file = "w" }', "ledger.weights.bits_per_weight_budget", "missing"),
+        ("", "ledger.weights = { bits_per_weight_budget = 1 }", "ledger.weights.file", "missing"),
+        ("", 'ledger.weights = { file = "", bits_per_weight_budget = 1 }', "ledger.weights.file", "at least 1"),
+        ("", "ledger.weights = { file = 3, bits_per_weight_budget = 1 }", "ledger.weights.file", "string"),
+        ("", "ledger.weights = 3", "ledger.weights", "valid dictionary"),
+        ("", "ledger = 3", "ledger", "valid dictionary"),
+        (
+            "",
+            'ledger.data = { file = "d", bits_per_symbol_budget = 0 }',
+            "ledger.data.bits_per_symbol_budget",
+            "greater than 0",
+        ),
+        (
+            "",
+            'ledger.data = { file = "d", bits_per_symbol_budget = 1, convention = "v2" }',
+            "ledger.data.convention",
+            "'v1' or 'journal'",
+        ),
+        (
+            "",
+            'ledger.weights = { file = "l", bits_per_weight_budget = 1 }\n'
+            'ledger.data = { file = "./l", bits_per_symbol_budget = 1 }',
+            "ledger",
+            "each party keeps its own",
+        ),
     ],
 )
 def test_wrong_run(tmp_path: Path, drop: str, line: str, key: str, said: str) -> None:
@@ -99,6 +125,18 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert run.model == str(folder / "net.safetensors")
     assert run.bench == str(tmp_path / "lab/my.bench.toml")
     assert run.data_dir == str(folder / "data"), "relative to the file whether it is there or not"
+
+
+def test_ledgers_are_relative_to_the_file(tmp_path: Path) -> None:
+    text = (
+        'ledger.weights = { file = "a/w.ledger", bits_per_weight_budget = 2 }\n'
+        'ledger.data = { file = "/b/d.ledger", bits_per_symbol_budget = 0.5 }\n'
+    )
+    ledger = load_run(run_file(tmp_path, RUN + text), {}).ledger
+    assert ledger.weights is not None
+    assert ledger.data is not None
+    assert (ledger.weights.file, ledger.data.file) == (str(tmp_path / "a/w.ledger"), "/b/d.ledger")
+    assert ledger.data.convention == "journal"
 
 
 def test_absolute_paths_stay(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from labctl.errors import ConfigError, DataError
 from labctl.experiment import HEADROOM_SIGMA, load_experiment, prepare_experiment
 from labctl.models import Network, save_network
 from labctl.protocol.encoding import pack_rows
+from labctl.protocol.layers import Convolution, Dense
+from labctl.protocol.leakage import data_leakage_journal, data_leakage_v1, weight_leakage
 from labctl.shipped import examples
 from tests.fakes import FakeLibrary, fake_bench, use_fakes
 
@@ -176,6 +179,35 @@ def test_forecast() -> None:
     assert forecast.expected_excess == (1 / 32, 1 / 32)
     assert 40 < forecast.attenuation_db < 90
     assert "10 images x 2 layers = 20 shots" in forecast.lines()
+    known = weight_leakage(4.0, 1.0, 1 / 32) / 2
+    assert 10 * known < forecast.weights_bits_per_weight < 40 * known, "ten images know the channel badly"
+    assert forecast.data_bits_v1 == data_leakage_v1(1.0, 32)
+    assert forecast.data_bits_journal == pytest.approx(0.5)
+
+
+def test_the_longer_a_run_the_nearer_its_leakage_to_that_of_the_known_channel() -> None:
+    known = weight_leakage(4.0, 1.0, 1 / 32) / 2
+    found = [load_experiment("digits", images=n).forecast().weights_bits_per_weight / n for n in (1, 2, 3, 30, 300)]
+    assert found[0] == found[1], "before the last image the bound is not known better than from the others"
+    assert found == sorted(found, reverse=True)
+    assert found[-1] < 2 * known
+
+
+def test_what_the_client_leaks() -> None:
+    """At the gain that it uses; a symbol that is in several patches counts in each of them."""
+    honest, greedy = (
+        prepare_experiment(good_run(gain=1.3, images=1, adversary={"client_gain": gain})) for gain in (None, 3.0)
+    )
+    g, more = 2 - 2 / 1.3, 4 / 3
+    assert honest.client_data_bits() == pytest.approx((data_leakage_v1(g, 32), data_leakage_journal(g, 32, 64)))
+    assert greedy.client_data_bits() == pytest.approx((data_leakage_v1(more, 32), data_leakage_journal(more, 32, 64)))
+    patches = Network(
+        "patches",
+        (np.ones((5, 9), np.float32), np.ones((10, 45), np.float32)),
+        layers=(Convolution(1, 8, 8, 5, 3, stride=2), Dense(45, 10)),
+    )
+    bits = replace(honest, network=patches).client_data_bits()
+    assert bits == pytest.approx((4 * data_leakage_v1(g, 5), 4 * data_leakage_journal(g, 5, 5)))
 
 
 def test_example_runs_can_be_forecast(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,8 @@ from labctl.models import (
     storage,
 )
 from labctl.models import network as network_module
+from labctl.protocol.encoding import weight_rms
+from labctl.protocol.layers import Convolution, Dense, LayerKind
 
 Matrix = npt.NDArray[np.float32]
 
@@ -106,9 +108,82 @@ def test_weights_are_read_only() -> None:
 # --- what a network must be -----------------------------------------------------------------------
 
 
-def test_other_activations_are_refused_with_the_reason() -> None:
-    with pytest.raises(DataError, match=r"'tanh' is refused.*scale"):
+def test_digest_follows_the_weights_and_nothing_else() -> None:
+    weights = matrices(4, 3, 2)
+    digest = Network("one", weights).digest
+    assert Network("two", tuple(each.copy() for each in weights), metadata={"seed": "1"}).digest == digest
+    changed = weights[0].copy()
+    changed[0, 0] = np.nextafter(changed[0, 0], np.float32(9))
+    assert Network("one", (changed, weights[1])).digest != digest
+    square = np.arange(1, 7, dtype=np.float32)
+    assert Network("a", (square.reshape(2, 3),)).digest != Network("a", (square.reshape(3, 2),)).digest
+    assert len(digest) == 64
+
+
+def test_what_needs_an_absolute_scale_is_refused_with_layer_and_reason() -> None:
+    with pytest.raises(DataError, match=r"layer 0 is followed by 'tanh', which is refused.*scale") as refusal:
         Network("curved", matrices(4, 3, 2), "tanh")
+    assert "curved" in refusal.value.message
+    assert "public_scale" in refusal.value.remedy
+    biased = (Dense(4, 3), Dense(3, 2, bias=True))
+    with pytest.raises(DataError, match=r"layer 1 has a bias, which is refused.*scale"):
+        Network("biased", (*matrices(4, 3), *matrices(4, 2)), layers=biased)
+    with pytest.raises(DataError, match="'gelu' is not known"):
+        Network("odd", matrices(4, 3, 2), "gelu", public_scale=True)
+
+
+def test_with_a_public_scale_it_is_taken_and_the_scales_are_those_of_the_light() -> None:
+    first, last = (*matrices(4, 3), *matrices(4, 2))
+    layers = (Dense(4, 3), Dense(3, 2, bias=True))
+    network = Network("told", (first, last), "tanh", layers=layers, public_scale=True)
+    assert network.scales == (pytest.approx(weight_rms(first)), pytest.approx(weight_rms(last)))
+    assert Network("secret", matrices(4, 3, 2)).scales is None
+    images = np.random.default_rng(1).random((5, 4), dtype=np.float32)
+    expected = np.tanh(images @ first.T) @ last[:, :3].T + last[:, 3]
+    np.testing.assert_allclose(network.forward(images), expected, rtol=1e-5)
+
+
+def test_a_bias_of_the_first_layer_needs_no_scale() -> None:
+    """The client has the scale of its own data: the bias is a weight that meets a 1."""
+    network = Network("first", (*matrices(5, 3), *matrices(3, 2)), layers=(Dense(4, 3, bias=True), Dense(3, 2)))
+    assert (network.inputs, network.outputs, network.layer_shapes) == (4, 2, ((3, 5), (2, 3)))
+
+
+def lenet() -> Network:
+    """Two convolutions and a dense layer on 8 x 8 images."""
+    layers = (Convolution(1, 8, 8, 4, 3, pool=2), Convolution(4, 3, 3, 5, 2), Dense(20, 3))
+    return Network("lenet", (*matrices(9, 4), *matrices(16, 5), *matrices(20, 3)), layers=layers)
+
+
+def test_a_convolutional_network_is_what_loops_say() -> None:
+    network = lenet()
+    image = np.random.default_rng(2).random((8, 8), dtype=np.float32)
+    values = image[None]
+    for layer, matrix in zip(network.layers[:2], network.weights[:2], strict=True):
+        assert isinstance(layer, Convolution)
+        kernels = matrix.reshape(layer.filters, layer.channels, layer.kernel, layer.kernel)
+        out = np.zeros((layer.filters, *layer.positions))
+        for index in np.ndindex(out.shape):
+            filter_, top, left = index
+            out[index] = np.sum(kernels[filter_] * values[:, top : top + layer.kernel, left : left + layer.kernel])
+        out = np.maximum(out, 0)
+        down, across = (count // layer.pool for count in layer.positions)
+        values = out.reshape(layer.filters, down, layer.pool, across, layer.pool).mean(axis=(2, 4))
+    np.testing.assert_allclose(network.forward(image.reshape(1, -1))[0], network.weights[2] @ values.ravel(), rtol=1e-4)
+    assert [layer.transmissions for layer in network.layers] == [36, 4, 1]
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ((Dense(4, 3),), "1 layers described, 2 matrices"),
+        ((Dense(4, 3), Dense(4, 2)), r"layer 1 is a matrix \(2, 3\), described as \(2, 4\)"),
+        ((Convolution(1, 2, 3, 3, 2), Dense(3, 2)), "layer 0 gives 6 values, layer 1 takes 3"),
+    ],
+)
+def test_layers_that_do_not_fit_their_matrices(layers: tuple[LayerKind, ...], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Network("unfit", matrices(4, 3, 2), layers=layers)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +256,46 @@ def test_round_trip(sizes: list[int], seed: int, stored: storage.StoredType, not
         np.testing.assert_array_equal(mine, theirs.astype(stored).astype(np.float32))
 
 
+def test_round_trip_of_convolutions_biases_and_public_scale(tmp_path: Path) -> None:
+    layers = (Convolution(1, 4, 5, 3, 2, pool=1, bias=True), Dense(36, 2, bias=True))
+    network = Network("all", (*matrices(5, 3), *matrices(37, 2)), "sigmoid", layers=layers, public_scale=True)
+    save_network(network, tmp_path / "all.safetensors")
+    loaded = load_network(tmp_path / "all.safetensors")
+    assert (loaded.layers, loaded.activation, loaded.public_scale) == (layers, "sigmoid", True)
+    for mine, theirs in zip(loaded.weights, network.weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+CONVOLUTION = {"kind": "convolution", "channels": 1, "height": 2, "width": 2, "kernel": 2, "stride": 1, "pool": 1}
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ("{", "no list of 2 objects"),
+        ("[" * 5_000, "no list of 2 objects"),
+        ('"dense"', "no list of 2 objects"),
+        (json.dumps([{"kind": "dense"}]), "no list of 2 objects"),
+        (json.dumps([{"kind": "dense"}, 3]), "no list of 2 objects"),
+        (json.dumps([{"kind": "dense"}, {"kind": "attention"}]), "layer 1 is described as"),
+        (json.dumps([{"kind": "dense"}, {"kind": "dense", "bias": True}]), "layer 1 is described as"),
+        (json.dumps([{**CONVOLUTION, "kernel": 2.0}, {"kind": "dense"}]), "layer 0 is described as"),
+        (json.dumps([{**CONVOLUTION, "kernel": True}, {"kind": "dense"}]), "layer 0 is described as"),
+        (json.dumps([{**CONVOLUTION, "kernel": 3}, {"kind": "dense"}]), "a size that is none"),
+        (json.dumps([{**CONVOLUTION, "height": 10**9, "width": 10**9}, {"kind": "dense"}]), "over the cap"),
+        (json.dumps([{**CONVOLUTION, "channels": 2}, {"kind": "dense"}]), "described as (3, 8)"),
+    ],
+)
+def test_unfit_descriptions_of_layers_are_refused(layers: str, message: str, tmp_path: Path) -> None:
+    assert message in refusal_of(model_bytes(layers=layers), tmp_path).message
+
+
+def test_a_described_convolution_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(model_bytes(layers=json.dumps([CONVOLUTION, {"kind": "dense"}])))
+    assert load_network(path).layers == (Convolution(1, 2, 2, 3, 2), Dense(3, 2))
+
+
 def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
     facts = {letter: letter for letter in "gfedcba"}
     for name, metadata in (("a", facts), ("b", dict(reversed(facts.items())))):
@@ -233,7 +348,9 @@ FIRST, LAST = matrices(4, 3, 2)
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        ({"layers.0.weight": FIRST, "layers.0.bias": FIRST[:, 0].copy()}, "biases are refused"),
+        ({"layers.0.weight": FIRST, "layers.1.weight": LAST, "layers.1.bias": LAST[:, 0].copy()}, "layer 1 has a bias"),
+        ({"layers.0.weight": FIRST, "layers.0.bias": FIRST[0].copy()}, r"layer 0 has a bias of shape (4,)"),
+        ({"layers.0.weight": FIRST, "layers.1.bias": LAST[0].copy()}, "'layers.1.bias' has no weights beside it"),
         ({"layers.0.weight": FIRST, "scale": LAST}, "unknown tensor 'scale'"),
         ({"layers.00.weight": FIRST}, "unknown tensor"),
         ({"layers.0.weight": FIRST, "layers.2.weight": LAST}, "without a gap"),
@@ -254,7 +371,8 @@ def test_unfit_tensors_are_refused(tensors: dict[str, npt.NDArray[Any]], message
 def test_activation_must_be_stated_and_relu(tmp_path: Path) -> None:
     silent = bytes(save({"layers.0.weight": FIRST}))
     assert "which activation" in refusal_of(silent, tmp_path).message
-    assert "'gelu' is refused" in refusal_of(model_bytes(activation="gelu"), tmp_path).message
+    assert "'gelu' is not known" in refusal_of(model_bytes(activation="gelu"), tmp_path).message
+    assert "followed by 'tanh', which is refused" in refusal_of(model_bytes(activation="tanh"), tmp_path).message
 
 
 def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:

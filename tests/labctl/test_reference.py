@@ -36,10 +36,11 @@ def test_columns_of_the_run_file(marker: str, columns: tuple[schema.Column, ...]
     assert rows("run-file.md", marker) == expected
 
 
-def test_options_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
-    app.perform(["run", "--help"], debug=False)
+@pytest.mark.parametrize("command", ["run", "power", "leakage", "optimise", "reproduce"])
+def test_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    app.perform([command, "--help"], debug=False)
     options = set(re.findall(r"^ +(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
-    assert {row[0].strip("`") for row in rows("cli.md", "options: labctl run")} == options
+    assert {row[0].strip("`") for row in rows("cli.md", f"options: labctl {command}")} == options
 
 
 def test_keys_of_the_object() -> None:

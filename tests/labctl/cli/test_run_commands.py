@@ -8,11 +8,13 @@ import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from labctl.cli import app
+from labctl.config import LedgerConfig
 from labctl.engine import RunControl
 from labctl.errors import ConfigError, GateError, InstrumentLost, InterlockError, LabctlError, RunAborted, UnsafeState
 from labctl.events import Event, EventBus, RunFinished, RunStarted
@@ -34,6 +36,8 @@ class FakeForecast:
 
 
 class FakeExperiment:
+    run = SimpleNamespace(ledger=LedgerConfig())
+
     def forecast(self) -> FakeForecast:
         return FakeForecast()
 

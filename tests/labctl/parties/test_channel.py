@@ -7,7 +7,7 @@ import typing
 
 import pytest
 
-from labctl.errors import ProtocolError
+from labctl.errors import DataError, ProtocolError
 from labctl.parties import channel
 from labctl.parties.channel import (
     LayerOffer,
@@ -18,6 +18,7 @@ from labctl.parties.channel import (
     Terms,
     in_process_channel,
 )
+from labctl.protocol.layers import ACTIVATIONS, Architecture, Convolution, Dense
 
 KINDS = typing.get_args(channel.Message)
 
@@ -60,6 +61,8 @@ def test_separate_channels_are_separate() -> None:
 
 def leaves(hint: object) -> set[object]:
     """The types a field may hold, containers opened."""
+    if dataclasses.is_dataclass(hint):
+        return set().union(*(leaves(each) for each in typing.get_type_hints(hint).values()))
     inner = typing.get_args(hint)
     return {hint} if not inner else set().union(*(leaves(each) for each in inner if each is not Ellipsis))
 
@@ -73,17 +76,21 @@ def test_messages_hold_whole_numbers_flags_and_the_public_working_point(kind: ty
         allowed = {int, bool}
         if kind is Terms and field.name in ("gain", "mean_photons"):
             allowed = {float}
+        if field.name == "architecture":  # whole numbers, flags, a word of a few, and at most one scale a layer
+            allowed = {int, bool, float, type(None), *ACTIVATIONS}
         assert leaves(hints[field.name]) <= allowed, f"{kind.__name__}.{field.name} could carry more than was agreed"
 
 
-def test_only_the_terms_have_a_sequence_and_it_holds_shapes() -> None:
+def test_the_only_sequences_are_the_layers_and_their_scales() -> None:
     sequences = {
         (kind, field.name)
-        for kind in KINDS
+        for kind in (*KINDS, Architecture, Dense, Convolution)
         for field in dataclasses.fields(kind)
-        if typing.get_args(typing.get_type_hints(kind)[field.name])
+        if "tuple" in str(typing.get_type_hints(kind)[field.name])
     }
-    assert sequences == {(Terms, "layer_shapes")}
+    assert sequences == {(Architecture, "layers"), (Architecture, "scales")}
+    with pytest.raises(DataError, match="3 scales for 1 layers"):
+        Architecture((Dense(2, 2),), scales=(0.1, 0.2, 0.3))
 
 
 def test_every_message_is_known() -> None:

@@ -21,9 +21,10 @@ from labctl.parties.channel import (
     in_process_channel,
 )
 from labctl.parties.client import Client
+from labctl.protocol.layers import Architecture, Convolution, Dense
 from labctl.values import Quadrature
 
-SHAPES = ((6, 8), (3, 6))
+DENSE = Architecture((Dense(8, 6), Dense(6, 3)))
 GAIN, PHOTONS, T_IN, ETA = 2.0, 4.0, 0.9, 0.8
 SCALE = np.sqrt(ETA * (GAIN - 1) * 2 * PHOTONS * T_IN)
 
@@ -47,12 +48,12 @@ class Optics:
         return [Quadrature(self.traces.pop(0).reshape(-1, 1), 1.0)]
 
 
-def parties(*traces: Any, gain: float = GAIN) -> tuple[Client, Endpoint, Optics]:
+def parties(*traces: Any, gain: float = GAIN, architecture: Architecture = DENSE) -> tuple[Client, Endpoint, Optics]:
     """A client that has accepted the terms, the server's end of its channel, and its optics."""
     server, end = in_process_channel()
     optics = Optics(*traces)
     client = Client(optics, optics, end, gain_in_use=gain, transmittance_in=T_IN, efficiency=ETA)  # type: ignore[arg-type]
-    server.send(Terms(SHAPES, GAIN, PHOTONS))
+    server.send(Terms(architecture, GAIN, PHOTONS))
     client.accept_terms()
     return client, server, optics
 
@@ -99,6 +100,66 @@ def test_the_prediction_follows_the_trace_alone(trace: list[float]) -> None:
         shot(client, server, 1)
         np.testing.assert_allclose(client.scores(), np.float64(trace) / SCALE, rtol=1e-6)
         assert client.prediction() == int(np.argmax(trace))
+
+
+def test_a_convolution_is_measured_patch_by_patch() -> None:
+    """Each patch's products are multiplied by its length: one scale for all, and nothing from a dark patch."""
+    layers = Architecture((Convolution(1, 3, 4, 2, 2, pool=1), Dense(12, 3)))
+    image = np.array([[0, 0, 1, 2], [0, 0, 3, 4], [5, 6, 7, 8]], np.float32)
+    traces = np.random.default_rng(1).standard_normal((6, 2))
+    client, server, optics = parties(*traces, OUTPUT, architecture=layers)
+    client.begin(image.ravel())
+    server.send(LayerOffer(0, 0))
+    patches = np.lib.stride_tricks.sliding_window_view(image, (2, 2)).reshape(6, 4)
+    for patch in patches:
+        client.make_ready()
+        assert server.receive(LayerReady) == LayerReady(0, 0)
+        server.send(LayerSent(0, 0))
+        client.measure()
+        assert server.receive(LayerReturned) == LayerReturned(0, 0)
+        z = optics.projected[-1][0]
+        unit = patch / np.linalg.norm(patch) if patch.any() else np.array([1, 0, 0, 0])
+        np.testing.assert_allclose(z, unit[::2] + 1j * unit[1::2], rtol=1e-6)
+    lengths = np.linalg.norm(patches, axis=1, keepdims=True)
+    hidden = np.maximum(lengths * traces / SCALE, 0).T.ravel()
+    shot(client, server, 1)
+    np.testing.assert_allclose(optics.projected[-1][0], _unit_modes(hidden), rtol=1e-6)
+    assert client.prediction() == 1
+
+
+def _unit_modes(values: np.ndarray) -> np.ndarray:
+    unit = values / np.linalg.norm(values)
+    return np.asarray(unit[::2] + 1j * unit[1::2])
+
+
+def test_a_patch_is_measured_once_and_a_layer_ends_with_its_patches() -> None:
+    layers = Architecture((Convolution(1, 2, 3, 2, 2), Dense(4, 3)))
+    client, server, _ = parties([1.0, 2.0], [3.0, -1.0], architecture=layers)
+    client.begin(np.arange(6, dtype=np.float32))
+    server.send(LayerOffer(0, 0))
+    client.make_ready()
+    server.send(LayerSent(0, 0))
+    client.measure()
+    server.send(LayerSent(0, 0))
+    with pytest.raises(ProtocolError, match="layer 0"):
+        client.measure()  # it has not made ready for the second patch
+    client.make_ready()
+    server.send(LayerSent(0, 0))
+    client.measure()
+    with pytest.raises(ProtocolError, match="no message where a LayerOffer was due"):
+        client.make_ready()
+
+
+def test_biases_and_other_activations_take_the_public_scale() -> None:
+    layers = Architecture((Dense(8, 6), Dense(6, 3, bias=True)), "tanh", scales=(0.5, 2.0))
+    client, server, optics = parties(HIDDEN, OUTPUT, architecture=layers)
+    client.begin(IMAGE)
+    shot(client, server, 0)
+    shot(client, server, 1)
+    hidden = np.tanh(HIDDEN / SCALE * np.linalg.norm(IMAGE) * 0.5)
+    vector = np.concatenate([hidden, [1.0, 0.0]])  # the 1 that the bias meets, and the padding
+    np.testing.assert_allclose(optics.projected[1][0], _unit_modes(vector), rtol=1e-6)
+    np.testing.assert_allclose(client.scores(), OUTPUT / SCALE * np.linalg.norm(vector) * 2.0, rtol=1e-6)
 
 
 def test_swapped_traces_swap_the_predictions() -> None:

@@ -21,10 +21,21 @@ from labctl.parties.channel import (
 from labctl.parties.server import Server
 from labctl.protocol.encoding import launched_quadratures, pack_rows
 from labctl.protocol.estimation import Receiver
+from labctl.protocol.layers import Architecture, Dense
 from labctl.values import Quadrature
 
 RNG = np.random.default_rng(3)
 WEIGHTS = [RNG.normal(size=(8, 30)).astype(np.float32), RNG.normal(size=(4, 9)).astype(np.float32)]
+
+
+class Model:
+    """Secret weights, and what may be told of them."""
+
+    weights = WEIGHTS
+    architecture = Architecture((Dense(30, 8), Dense(9, 4)))
+
+
+MODEL = Model()
 
 
 class Optics:
@@ -58,7 +69,7 @@ class Optics:
 def parties(receiver: Receiver | None = None, mean_photons: float = 4.0) -> tuple[Server, Endpoint, Optics]:
     end, client = in_process_channel()
     optics = Optics()
-    server = Server(WEIGHTS, optics, optics, receiver or Receiver(0.5), end)  # type: ignore[arg-type]
+    server = Server(MODEL, optics, optics, receiver or Receiver(0.5), end)  # type: ignore[arg-type]
     server.prepare(2.0, mean_photons)
     return server, client, optics
 
@@ -74,9 +85,9 @@ def listening(layer: int = 0, mean_photons: float = 4.0) -> tuple[Server, Endpoi
     return server, client, optics
 
 
-def test_terms_are_shapes_and_working_point() -> None:
+def test_terms_are_architecture_and_working_point() -> None:
     _, client, optics = parties()
-    assert client.receive(Terms) == Terms(((8, 30), (4, 9)), 2.0, 4.0)
+    assert client.receive(Terms) == Terms(MODEL.architecture, 2.0, 4.0)
     np.testing.assert_allclose(optics.launched[1], 0.99 * pack_rows(WEIGHTS[1], 4.0), rtol=1e-6)
 
 

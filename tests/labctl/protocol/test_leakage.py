@@ -13,8 +13,12 @@ from labctl.protocol.leakage import (
     Layer,
     data_leakage_journal,
     data_leakage_v1,
+    expected_estimate,
+    finite_size_leakage,
     holevo_entropy,
+    known_leakage,
     layer_leakage,
+    price_of_loss,
     weight_leakage,
 )
 
@@ -162,3 +166,93 @@ def test_impossible_parameters_are_refused() -> None:
         data_leakage_v1(-0.1, 392)
     with pytest.raises(ConfigError):
         data_leakage_journal(0.1, 392, 0)
+
+
+# --- a known channel, and the worst case within intervals ------------------------------------------
+
+PHOTONS, NOISE, LOSSY = st.floats(0.01, 1e3), st.floats(0, 5), st.floats(0, 1)
+
+
+@given(PHOTONS, LOSSY, NOISE, st.floats(1e-3, 10))
+def test_more_light_leaks_more(photons: float, transmittance: float, noise: float, step: float) -> None:
+    """What the search for a working point relies on."""
+    less, more = (weight_leakage(each, transmittance, noise) for each in (photons, photons + step))
+    assert more >= less - 1e-12
+
+
+@given(st.floats(1, 100), st.floats(1e-3, 10), PHOTONS, st.integers(1, 1000), st.integers(1, 1000))
+def test_more_gain_leaks_more(gain: float, step: float, photons: float, modes: int, rows: int) -> None:
+    less, more = (
+        known_leakage(Layer(photons, excess(each), modes, rows), 1.0, excess(each) / modes)
+        for each in (gain, gain + step)
+    )
+    assert more.weights_bits_per_mode >= less.weights_bits_per_mode - 1e-12
+    assert more.data_bits_v1 >= less.data_bits_v1 - 1e-12
+    assert more.data_bits_journal >= less.data_bits_journal - 1e-12
+
+
+@given(PHOTONS, LOSSY, LOSSY, NOISE, NOISE, LOSSY, LOSSY)
+def test_the_worst_case_is_at_the_ends_of_the_intervals(
+    photons: float, t1: float, t2: float, noise1: float, noise2: float, inner_t: float, inner_noise: float
+) -> None:
+    low, high = min(t1, t2), max(noise1, noise2)
+    inside = weight_leakage(
+        photons, low + inner_t * (max(t1, t2) - low), high - inner_noise * (high - min(noise1, noise2))
+    )
+    assert inside <= weight_leakage(photons, low, high) + 1e-12
+
+
+def test_a_known_channel_has_no_worst_case() -> None:
+    layer = Layer(4.0, excess(1.3), 392, 784)
+    found = known_leakage(layer, 0.999, 0.00118)
+    assert found.weights_bits_per_mode == found.weights_bits_per_mode_raw == weight_leakage(4.0, 0.999, 0.00118)
+    assert found.data_bits("v1") == found.data_bits_v1
+    assert found.data_bits("journal") == found.data_bits_journal
+
+
+def test_price_of_loss() -> None:
+    bits = price_of_loss(4, excess(1.3) / 392)
+    assert [f"{each:.3f}" for each in bits] == ["0.046", "0.077", "0.276"]
+    assert price_of_loss(4, 0.1, (0.5,)) == (weight_leakage(4, 0.5, 0.1),)
+
+
+RECEIVER = Receiver(0.5, 0.8, 1.05, 1e9)
+
+
+@given(
+    st.floats(0.1, 100), st.floats(0.1, 1), st.floats(0, 3), st.integers(32, 10**7), st.sampled_from([0.5, 0.95, 0.999])
+)
+def test_finite_size(photons: float, transmittance: float, noise: float, samples: int, confidence: float) -> None:
+    """The expected estimate has the channel's values; its worst case lies between the exact value and the plan's."""
+    layer = Layer(photons, 1.0, 32, 64)
+    expected = expected_estimate(photons, transmittance, noise, samples, RECEIVER)
+    assert expected.transmittance == pytest.approx(transmittance, rel=1e-9)
+    assert expected.excess == pytest.approx(noise, rel=1e-9, abs=1e-9)
+    exact = known_leakage(layer, transmittance, noise).weights_bits_per_mode
+    measured = layer_leakage(layer, expected, confidence)
+    planned = finite_size_leakage(layer, expected, confidence)
+    assert planned.weights_bits_per_mode_raw == pytest.approx(exact, rel=1e-6, abs=1e-6)
+    assert exact - 1e-6 <= measured.weights_bits_per_mode <= planned.weights_bits_per_mode + 1e-12
+    assert planned.data_bits_v1 == measured.data_bits_v1
+    more = finite_size_leakage(
+        layer, expected_estimate(photons, transmittance, noise, 4 * samples, RECEIVER), confidence
+    )
+    assert more.weights_bits_per_mode <= planned.weights_bits_per_mode + 1e-12
+
+
+def test_an_honest_run_stays_below_its_plan() -> None:
+    """In at least 95 of 100 trials, as the confidence says; 89 or fewer happen with probability 4e-3 at 95 %, and the
+    seed is fixed."""
+    rng = np.random.default_rng(5)
+    layer, samples, receiver = Layer(2.0, 1.0, 392, 10), 7840, Receiver(0.5)
+    noise, t = 1.0 / 392, math.sqrt(0.5)
+    plan = finite_size_leakage(layer, expected_estimate(2.0, 1.0, noise, samples, receiver), 0.95)
+    below = 0
+    for _ in range(100):
+        s = rng.normal(0, 2.0, samples)
+        r = t * s + rng.normal(0, math.sqrt(1 + 0.5 * noise), samples)
+        sums = ResidualSums(samples, float(s @ s), float(s @ r), float(r @ r))
+        found = layer_leakage(layer, estimate(sums, receiver), 0.95)
+        below += found.weights_bits_per_mode <= plan.weights_bits_per_mode
+    assert below >= 90
+    assert plan.weights_bits_per_mode > 2 * plan.weights_bits_per_mode_raw

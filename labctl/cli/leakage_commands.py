@@ -1,0 +1,182 @@
+"""``labctl leakage`` and ``labctl optimise``: what a working point leaks, and the best one within a budget."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from labctl.cli import exits
+from labctl.cli.report import print_json
+from labctl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from labctl.protocol.design import WorkingPoint
+    from labctl.protocol.leakage import Layer, LayerLeakage
+
+#: The bounds by the keys that they have in a run's result.
+BOUNDS = ("weights_bits_per_mode", "weights_bits_per_weight", "data_bits_v1", "data_bits_journal")
+#: Largest photon number of a run, and largest number of modes or rows, that the options take.
+MAX_PHOTONS, MAX_COUNT = 1e6, 2**26
+AT_FULL_TRANSMITTANCE = (
+    "The paper's limits (weights 0.1 bits per mode, data 0.01 bits by the v1 bound) hold at T = 1 only:\n"
+    "what is lost counts as the adversary's. The same working point with loss:"
+)
+_LIMITS = {
+    "weights": "the weights' budget",
+    "data": "the data's budget",
+    "gain": "the gain, beyond which the measurement gets worse",
+    "photons": "the largest photon number",
+}
+
+
+class Convention(StrEnum):
+    """The published bounds on the data."""
+
+    v1 = "v1"
+    journal = "journal"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")]
+Transmittance = Annotated[float, typer.Option(help="T, launch to the server's receiver.")]
+InversionFactor = Annotated[float, typer.Option("--n-sp", help="Inversion factor of the amplifier; 1: quantum limit.")]
+
+
+def leakage(  # noqa: PLR0913 - typer reads the options from the signature
+    gain: Annotated[float, typer.Option(help="Agreed amplifier gain G, a power ratio.")],
+    photons: Annotated[float, typer.Option(help="Photons per mode at launch, μ.")],
+    modes: Annotated[int, typer.Option(min=1, max=MAX_COUNT, help="Modes of a row, n: half its weights.")],
+    rows: Annotated[int, typer.Option(min=1, max=MAX_COUNT, help="Rows of the layer, M.")],
+    transmittance: Transmittance = 1.0,
+    excess: Annotated[
+        float | None, typer.Option(help="Excess noise per mode at the server's receiver, SNU. [default: g/n]")
+    ] = None,
+    n_sp: InversionFactor = 1.0,
+    json: Json = False,
+) -> int:
+    """Tell what one transmission of a layer leaks, per mode and per weight, and what loss costs."""
+    from labctl.protocol.leakage import Layer, known_leakage
+    from labctl.protocol.rowmodel import AmplifierTap
+
+    _check("--gain", gain, 1 <= gain <= 1000, "from 1 to 1000")
+    _check("--photons", photons, 0 < photons <= MAX_PHOTONS, f"above 0, at most {MAX_PHOTONS:g}")
+    _check("--transmittance", transmittance, 0 <= transmittance <= 1, "from 0 to 1")
+    tap = AmplifierTap(gain, n_sp)
+    noise = tap.honest_excess(modes) if excess is None else excess
+    _check("--excess", noise, noise >= 0, "of at least 0")
+    layer = Layer(photons, tap.returned_excess, modes, rows)
+    found = known_leakage(layer, transmittance, noise)
+    if json:
+        print_json(
+            {
+                "gain": gain,
+                "mean_photons": photons,
+                "modes": modes,
+                "rows": rows,
+                "n_sp": n_sp,
+                "transmittance": transmittance,
+                "excess_snu": noise,
+                "excess_mode_snu": layer.excess_mode,
+                **_bits(found),
+                "loss": _loss(photons, noise),
+            }
+        )
+        return exits.ACCEPTED
+    print(f"G = {gain:g}, μ = {photons:g}, n = {modes}, M = {rows}, T = {transmittance:g}")
+    print(f"excess noise: g = {layer.excess_mode:.4g} SNU in the one mode, ε = {noise:.4g} SNU per mode")
+    _show_layers([(layer, found)])
+    _show_loss(photons, noise)
+    return exits.ACCEPTED
+
+
+def optimise(  # noqa: PLR0913 - typer reads the options from the signature
+    weights_bits: Annotated[float, typer.Option(help="Most that the weights may leak, bits per mode.")] = 0.1,
+    data_bits: Annotated[float, typer.Option(help="Most that the data may leak, bits per symbol.")] = 0.01,
+    convention: Annotated[Convention, typer.Option(help="Which bound on the data is meant.")] = Convention.v1,
+    model: Annotated[str, typer.Option(help="A shipped model, or a .safetensors file.")] = "mnist",
+    transmittance: Transmittance = 1.0,
+    n_sp: InversionFactor = 1.0,
+    json: Json = False,
+) -> int:
+    """Find the gain and photon number of best accuracy within a budget of leakage per transmission."""
+    from labctl.models import load_network
+    from labctl.protocol.design import Budget, Channel, RowShape
+    from labctl.protocol.design import optimise as search
+    from labctl.protocol.encoding import modes_per_row
+    from labctl.protocol.leakage import Layer
+    from labctl.protocol.rowmodel import AmplifierTap
+
+    _check("--transmittance", transmittance, 0 < transmittance <= 1, "above 0, at most 1")
+    budget = Budget(weights_bits, data_bits, convention.value)
+    shapes = [RowShape(modes_per_row(inputs), rows) for rows, inputs in load_network(model).layer_shapes]
+    point = search(shapes, budget, Channel(transmittance, n_sp=n_sp))
+    tap = AmplifierTap(point.gain, n_sp)
+    noise = tap.honest_excess(min(shape.modes for shape in shapes))
+    layers = [
+        (Layer(point.mean_photons, tap.returned_excess, shape.modes, shape.rows), found)
+        for shape, found in zip(shapes, point.layers, strict=True)
+    ]
+    if json:
+        asked = {"model": model, "transmittance": transmittance, "n_sp": n_sp, "convention": convention.value}
+        print_json(asked | _point(point, layers) | {"loss": _loss(point.mean_photons, noise)})
+        return exits.ACCEPTED
+    print(f"{model}: G = {point.gain:.5g}, μ = {point.mean_photons:.5g}, T = {transmittance:g}")
+    print(f"F² = {point.snr_squared:.4g} ({point.snr_db:.2f} dB), squared signal to noise of a normalised product")
+    print(f"limited by {' and '.join(_LIMITS[each] for each in point.limits)}")
+    _show_layers(layers)
+    _show_loss(point.mean_photons, noise)
+    return exits.ACCEPTED
+
+
+def _check(option: str, value: float, holds: bool, allowed: str) -> None:
+    if not (math.isfinite(value) and holds):
+        raise ConfigError(f"{option} is {value:g}", f"Give a number {allowed}.")
+
+
+def _point(point: WorkingPoint, layers: list[tuple[Layer, LayerLeakage]]) -> dict[str, Any]:
+    worst = {key: max(_bits(found)[key] for _, found in layers) for key in _bits(layers[0][1])}
+    return {
+        "gain": point.gain,
+        "mean_photons": point.mean_photons,
+        "snr_squared": point.snr_squared,
+        "snr_db": point.snr_db,
+        "limits": list(point.limits),
+        **worst,
+        "layers": [{"modes": layer.modes, "rows": layer.rows, **_bits(found)} for layer, found in layers],
+    }
+
+
+def _bits(found: LayerLeakage) -> dict[str, float]:
+    return {key: getattr(found, key) for key in BOUNDS}
+
+
+def _loss(photons: float, excess: float) -> list[dict[str, float]]:
+    from labctl.protocol.leakage import TRANSMITTANCES, price_of_loss
+
+    prices = price_of_loss(photons, excess)
+    return [
+        {"transmittance": each, "weights_bits_per_mode": bits, "weights_bits_per_weight": bits / 2}
+        for each, bits in zip(TRANSMITTANCES, prices, strict=True)
+    ]
+
+
+def _show_layers(layers: list[tuple[Layer, LayerLeakage]]) -> None:
+    from labctl.cli.tables import show_table
+
+    show_table(
+        ["bits that one transmission leaks", "weights, per mode", "per weight", "data, arXiv v1", "data, journal"],
+        [
+            [f"{layer.rows} rows of {layer.modes} modes", *(f"{bits:.4g}" for bits in _bits(found).values())]
+            for layer, found in layers
+        ],
+    )
+
+
+def _show_loss(photons: float, excess: float) -> None:
+    from labctl.cli.tables import show_table
+
+    print(AT_FULL_TRANSMITTANCE)
+    rows = [[f"{number:.4g}" for number in line.values()] for line in _loss(photons, excess)]
+    show_table(["T", "weights, per mode", "per weight"], rows)
