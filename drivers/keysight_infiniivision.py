@@ -240,7 +240,7 @@ class InfiniiVision(Digitizer):
         codes = self._link.query_array(command, WORDS)
         if len(codes) < request.samples:
             raise InstrumentReply(self.name, f"sent {len(codes)} samples, {request.samples} are due", command=command)
-        return replace(form, codes=codes[: request.samples])
+        return form.holding(codes[: request.samples])
 
     def stop(self) -> None:
         self._link.command(":STOP")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +75,11 @@ def run_experiment(experiment: Experiment, bus: EventBus, control: RunControl, o
         recorder.attach(bus)
     ending = _Ending(bus)
     try:
-        with RunLedgers(experiment, bus) as ledgers, open_bench(experiment.bench_path, experiment.bench) as bench:
+        with (
+            RunLedgers(experiment, bus) as ledgers,
+            open_bench(experiment.bench_path, experiment.bench) as bench,
+            _what_stands_is_kept(),
+        ):
             ending.execute(experiment, bench, control, ledgers)
     except LabctlError as error:
         ending.error = ending.error or error
@@ -87,6 +94,16 @@ def run_experiment(experiment: Experiment, bus: EventBus, control: RunControl, o
     if recorder is not None:
         recorder.close()
     return Outcome(ending.started, finished, recorder.path if recorder else None, ending.error)
+
+
+@contextmanager
+def _what_stands_is_kept() -> Iterator[None]:
+    """Spares the garbage collector from going through libraries and instruments again and again."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class _Ending:

@@ -93,6 +93,19 @@ class Trace:
     low_clip: int
     high_clip: int
 
+    def holding(self, codes: NDArray[np.int16]) -> Trace:
+        """Other samples on the same scales."""
+        return Trace(
+            codes,
+            self.y_increment_v,
+            self.y_origin_v,
+            self.y_reference,
+            self.x_increment_s,
+            self.x_origin_s,
+            self.low_clip,
+            self.high_clip,
+        )
+
     def volts(self) -> NDArray[np.float64]:
         """Shape (N,), volts."""
         return (self.codes.astype(np.float64) - self.y_reference) * self.y_increment_v + self.y_origin_v

@@ -71,18 +71,22 @@ class Session:
     def _refresh(self) -> None:
         """What reading and writing need, from the attributes."""
         values = self._values
+        self._timeout_s: float | None = values[_TIMEOUT] / 1000
+        if values[_TIMEOUT] == constants.VI_TMO_INFINITE:
+            self._timeout_s = None
+        self._refresh_termination()
+        self.end = bool(values[_SEND_END]) and not self.connection.stream
+        ends_write = self._serial and values[_END_OUT] == _BY_TERMCHAR
+        self.suffix = bytes([int(values[_TERMCHAR]) & 0xFF]) if ends_write else b""
+
+    def _refresh_termination(self) -> None:
+        values = self._values
         character = bytes([int(values[_TERMCHAR]) & 0xFF])
         ends_read = self._serial and values[_END_IN] == _BY_TERMCHAR
         self.termination = character if values[_TERMCHAR_EN] or ends_read else b""
         self._status = dict(_STATUS)
         if ends_read and not values[_SUPPRESS_END]:
             self._status[Ending.TERMINATION] = StatusCode.success
-        self.end = bool(values[_SEND_END]) and not self.connection.stream
-        ends_write = self._serial and values[_END_OUT] == _BY_TERMCHAR
-        self.suffix = character if ends_write else b""
-        self._timeout_s: float | None = values[_TIMEOUT] / 1000
-        if values[_TIMEOUT] == constants.VI_TMO_INFINITE:
-            self._timeout_s = None
 
     def failure(self) -> StatusCode | None:
         """Why nothing can be read or written any more."""
@@ -160,7 +164,10 @@ class Session:
             self._values[attribute] = int(value)
         except (TypeError, ValueError):
             return StatusCode.error_nonsupported_attribute_state
-        self._refresh()
+        if attribute == _TERMCHAR_EN:  # goes to and fro with every block
+            self._refresh_termination()
+        else:
+            self._refresh()
         return StatusCode.success
 
     def _known(self, attribute: int) -> type[attributes.Attribute[Any]] | None:

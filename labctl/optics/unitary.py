@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from labctl.config import BenchConfig, DriveRef
 from labctl.interfaces import WaveformGenerator
-from labctl.optics.drive import Codes, Drive, Timing
+from labctl.optics.drive import Codes, Drive, RowLayout, Timing
 
 Double = NDArray[np.float64]
 SEGMENT = 1
-_NO_CODES: Codes = np.empty(0, dtype=np.int16)
 
 
 def loop_settings(z: NDArray[np.complex128]) -> tuple[Double, Double]:
@@ -36,7 +35,8 @@ class LoopUnitary:
     def __init__(self, bench: BenchConfig, generators: Mapping[str, WaveformGenerator], timing: Timing) -> None:
         role = bench.unitary
         self._timing = timing
-        self._loaded: dict[str, dict[int, Codes]] = {}
+        self._mode: NDArray[np.complex128] | None = None  # what the generators hold, and the tap's code and length
+        self._tapped: tuple[int, int] | None = None
         self._generators = generators
         self._couplers = [self._drive(ref) for ref in (role.forward_coupler, role.return_coupler)]
         self._phases = [self._drive(ref) for ref in (role.forward_phase, role.return_phase)]
@@ -47,7 +47,7 @@ class LoopUnitary:
 
     def prepare(self) -> None:
         """Set clocks and full scales, and clear the generators' memories."""
-        self._loaded = {}
+        self._mode = self._tapped = None
         for name, generator in self._generators.items():
             amplitudes = {drive.channel: drive.amplitude_vpp for owner, drive in self._all() if owner == name}
             generator.configure(self._timing.sample_rate_hz, amplitudes)
@@ -63,30 +63,29 @@ class LoopUnitary:
         Both passes get the same settings, so that the return pass is the adjoint of the forward one.
         """
         layout = self._timing.layout(len(z))
-        theta, phi = loop_settings(z)
         codes: dict[str, dict[int, Codes]] = {name: {} for name in self._generators}
-        for passes, fraction in ((self._couplers, 2 / np.pi * theta), (self._phases, phi / np.pi)):
-            rows_made: dict[tuple[int, float], Codes] = {}  # equal drives get the same codes
-            for name, drive in passes:
-                kind = (drive.code_max, drive.fraction_of_v_pi)
-                if kind not in rows_made:
-                    rows_made[kind] = np.zeros(layout.bins, dtype=np.int16)
-                    rows_made[kind][layout.guards :] = drive.codes(fraction)
-                codes[name][drive.channel] = rows_made[kind]
+        if self._mode is None or not np.array_equal(z, self._mode):
+            self._add_loop(z, layout, codes)
         name, drive = self._tap
         level = 2 / np.pi * math.acos(math.sqrt(returned_fraction))
-        codes[name][drive.channel] = np.full(layout.bins, drive.codes(np.array([level]))[0])
+        tapped = (int(drive.codes(np.array([level]))[0]), layout.bins)
+        if tapped != self._tapped:
+            codes[name][drive.channel] = np.full(layout.bins, tapped[0], dtype=np.int16)
+        self._mode = self._tapped = None  # until all is loaded: what was refused is loaded again
         for name, generator in self._generators.items():
-            changed = self._changed(name, codes[name])
-            if changed:
-                generator.load_and_arm(SEGMENT, changed, rows, external=True)
+            if codes[name]:
+                generator.load_and_arm(SEGMENT, codes[name], rows, external=True)
             else:
                 generator.arm(SEGMENT, rows, external=True)
+        self._mode, self._tapped = z, tapped
 
-    def _changed(self, name: str, codes: dict[int, Codes]) -> dict[int, Codes]:
-        """The channels whose drive is not in the generator's memory yet: all of them, when the row's length changed."""
-        loaded = self._loaded.get(name, {})
-        self._loaded[name] = codes
-        return {
-            channel: row for channel, row in codes.items() if not np.array_equal(loaded.get(channel, _NO_CODES), row)
-        }
+    def _add_loop(self, z: NDArray[np.complex128], layout: RowLayout, codes: dict[str, dict[int, Codes]]) -> None:
+        theta, phi = loop_settings(z)
+        for passes, fraction in ((self._couplers, 2 / np.pi * theta), (self._phases, phi / np.pi)):
+            made: dict[tuple[int, float], Codes] = {}  # equal drives get the same codes
+            for name, drive in passes:
+                kind = (drive.code_max, drive.fraction_of_v_pi)
+                if kind not in made:
+                    made[kind] = np.zeros(layout.bins, dtype=np.int16)
+                    made[kind][layout.guards :] = drive.codes(fraction)
+                codes[name][drive.channel] = made[kind]
