@@ -7,6 +7,7 @@ amplifiers' gain is part of V_pi), noise variances are in shot-noise units (SNU)
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,6 +74,11 @@ class LaserPhysics(StrictModel):
     rin_db_per_hz: Annotated[float, Field(lt=0)] | None = None
     power_drift_per_hour: Annotated[float, Field(gt=-1, lt=1)] = 0.0
 
+    @property
+    def noisy(self) -> bool:
+        """Whether phase or intensity fluctuate."""
+        return self.linewidth > 0 or self.rin_db_per_hz is not None
+
 
 class ModulatorPhysics(StrictModel):
     """IQ modulator at null. ``loss``: from the laser's output to the modulator's, at full transmission of both arms.
@@ -100,7 +106,13 @@ class ModulatorPhysics(StrictModel):
 
     def imbalance(self, time_s: float) -> IqImbalance:
         """What is not as it should be at this time of the lab's clock."""
-        hours = time_s / 3600 if self.drifts else 0.0
+        return self._imbalance(time_s / 3600) if self.drifts else self._at_first
+
+    @cached_property
+    def _at_first(self) -> IqImbalance:
+        return self._imbalance(0.0)
+
+    def _imbalance(self, hours: float) -> IqImbalance:
         return IqImbalance(
             bias_i_v=self.bias_i + hours * self.bias_drift_i_per_hour,
             bias_q_v=self.bias_q + hours * self.bias_drift_q_per_hour,
@@ -209,9 +221,8 @@ class WorldConfig(StrictModel):
     @model_validator(mode="after")
     def _nothing_idle(self) -> WorldConfig:
         """What is set must have an effect."""
-        noisy = self.laser.linewidth > 0 or self.laser.rin_db_per_hz is not None
         for name, receiver in (("client_receiver", self.client_receiver), ("server_receiver", self.server_receiver)):
-            if receiver.lo_delay and not noisy:
+            if receiver.lo_delay and not self.laser.noisy:
                 raise ValueError(f"{name}.lo_delay has no effect with a laser that has no linewidth and no rin")
             if receiver.cmrr is not None and self.laser.rin_db_per_hz is None:
                 raise ValueError(f"{name}.cmrr has no effect with a laser that has no rin_db_per_hz")

@@ -29,11 +29,11 @@ class LaserNoise:
     @classmethod
     def of(
         cls, linewidth_hz: float, rin_db_per_hz: float | None, bin_rate_hz: float, client_delay: int, server_delay: int
-    ) -> LaserNoise | None:
-        """None for a laser without noise."""
+    ) -> LaserNoise:
+        """Of a laser's linewidth and relative intensity noise."""
         step = math.sqrt(2 * math.pi * linewidth_hz / bin_rate_hz)
         intensity = 0.0 if rin_db_per_hz is None else relative_intensity_noise(rin_db_per_hz, bin_rate_hz)
-        return cls(step, intensity, client_delay, server_delay) if step or intensity else None
+        return cls(step, intensity, client_delay, server_delay)
 
     def draw(self, generator: np.random.Generator, rows: int, bins: int) -> DrawnLaser:
         """The noise of one burst."""

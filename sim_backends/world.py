@@ -227,6 +227,8 @@ class World:
 
     def _laser_noise(self, bin_rate_hz: float) -> LaserNoise | None:
         laser, client, server = self._config.laser, self._config.client_receiver, self._config.server_receiver
+        if not laser.noisy:
+            return None
         delays = (round(client.lo_delay * bin_rate_hz), round(server.lo_delay * bin_rate_hz))
         return LaserNoise.of(laser.linewidth, laser.rin_db_per_hz, bin_rate_hz, *delays)
 

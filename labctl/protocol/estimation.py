@@ -26,7 +26,6 @@ MIN_SAMPLES = 32
 
 _BLOCK = 2048
 _BLOCK_ROWS = 1024
-_ROW_TYPES = (np.int8, np.uint8, np.int16, np.uint16, np.float16, np.float32)
 
 
 @dataclass(frozen=True)
@@ -159,9 +158,10 @@ def _planes(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 
 def _rows(values: npt.NDArray[np.generic]) -> npt.NDArray[np.floating]:
-    if np.iscomplexobj(values):
+    kind, size = values.dtype.kind, values.dtype.itemsize
+    if kind == "c":
         raise ProtocolError("quadratures are real: launched_quadratures() gives them")
-    narrow = values.dtype in _ROW_TYPES
+    narrow = (kind in "iu" and size <= 2) or (kind == "f" and size <= 4)
     return values.astype(np.float32 if narrow else np.float64, copy=False)
 
 
