@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from labctl.bench import Bench
 from labctl.config import pump_for_gain
+from labctl.dsp.recording import Recording
+from labctl.errors import CalibrationError, GateError
 from labctl.experiment import Experiment
 from labctl.interfaces import Amplifier, Attenuator, Digitizer, Laser, PowerMeter, SimulationControl, WaveformGenerator
 from labctl.limits import Monitor, Watch
 from labctl.optics.drive import Timing
 from labctl.optics.homodyne import CollectedMode, DualQuadrature
 from labctl.optics.modulator import IQTransmitter
+from labctl.optics.sampled import SampledDualQuadrature
+from labctl.optics.symbols import PulseTrain
 from labctl.optics.unitary import LoopUnitary
 from labctl.parties.channel import in_process_channel
 from labctl.parties.client import Client
 from labctl.parties.server import Server
 from labctl.parties.verifier import Verifier
+from labctl.protocol.gates import GateLimits
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """One run's parties and devices. ``control``: of the simulated lab, None on a real bench."""
+    """One run's parties and devices. ``control``: of the simulated lab, None on a real bench. ``sampled``: the server's
+    receiver where a bin is a pulse of several samples.
+    """
 
     experiment: Experiment
     laser: Laser
@@ -33,6 +43,7 @@ class Assembly:
     verifier: Verifier
     watch: Watch
     control: SimulationControl | None
+    sampled: SampledDualQuadrature | None = None
 
     @classmethod
     def build(cls, experiment: Experiment, bench: Bench) -> Assembly:
@@ -44,12 +55,21 @@ class Assembly:
         attenuators = [(bench.part(each.instrument, Attenuator), each.channel) for each in config.modulator.attenuators]
         sender = bench.part(config.modulator.in_phase.instrument, WaveformGenerator)
         loop = _client_generators(bench)
-        timing = Timing.of(config.sample_rate, [each.capabilities for each in (sender, *loop.values())])
-        transmitter = IQTransmitter(config, laser, sender, attenuators, timing)
+        wave = config.waveform
+        timing = Timing.of(
+            config.bin_rate,
+            [each.capabilities for each in (sender, *loop.values())],
+            config.samples_per_bin,
+            0 if wave is None else wave.pilot_period,
+        )
+        pulses = None if wave is None else PulseTrain.of(wave, timing, np.random.default_rng(run.seed))
+        transmitter = IQTransmitter(config, laser, sender, attenuators, timing, pulses)
         unitary = LoopUnitary(config, loop, timing)
         client_ear, server_ear = config.client_receiver, config.server_receiver
         collected = CollectedMode(client_ear, bench.part(client_ear.digitizer, Digitizer), timing)
-        returned = DualQuadrature(server_ear, bench.part(server_ear.digitizer, Digitizer), timing)
+        digitizer = bench.part(server_ear.digitizer, Digitizer)
+        sampled = None if pulses is None else SampledDualQuadrature(server_ear, digitizer, pulses, GateLimits())
+        returned = sampled or DualQuadrature(server_ear, digitizer, timing)
         to_server, to_client = in_process_channel()
         server = Server(experiment.network, transmitter, returned, agreement.receiver, to_server)
         client = Client(
@@ -75,6 +95,7 @@ class Assembly:
             Verifier(agreement),
             watch,
             bench.control(),
+            sampled,
         )
 
     def prepare(self) -> None:
@@ -97,8 +118,38 @@ class Assembly:
 
     def light_on(self) -> None:
         """Laser and signal first: the amplifier is never pumped without input."""
+        self._calibrate()
         self.transmitter.set_light(True)
         self.amplifier.set_emission(True)
+
+    def _calibrate(self) -> None:
+        """A sampling receiver's constants: records with everything dark, with the local oscillator alone, and of a
+        bright frame that passes the client by, its amplifier unpumped.
+        """
+        receiver, wave = self.sampled, self.experiment.bench.waveform
+        if receiver is None or wave is None:
+            return
+        dark = self._bright_shot(receiver, wave.calibration_symbols)
+        self.laser.set_emission(True)
+        vacuum = self._bright_shot(receiver, wave.calibration_symbols)
+        self.transmitter.set_light(True)
+        bright = self._bright_shot(receiver, math.prod(receiver.bright_shape))
+        try:
+            receiver.calibrate(vacuum, dark, bright)
+        except GateError as error:
+            raise CalibrationError(f"calibration before the run: {error}", error.remedy) from error
+        constants, model = receiver.constants, self.experiment.agreement().receiver
+        assert constants is not None
+        found = replace(model, sigma0_sq=constants.sigma0_sq, calibration_samples=constants.samples)
+        self.server.calibrated(found)
+        self.verifier.calibrated(found)
+
+    def _bright_shot(self, receiver: SampledDualQuadrature, symbols: int) -> Recording:
+        """What the server's digitizer records when the bright frame is played, with what light there is."""
+        self.unitary.pass_by(receiver.bright_shape[0])
+        receiver.arm_for(symbols)
+        self.transmitter.send_bright()
+        return receiver.recording()
 
     def calibration(self) -> dict[str, float]:
         """The constants in force, unit in the name."""
@@ -117,6 +168,18 @@ class Assembly:
                 f"{name}_electronic_noise_snu": role.electronic_noise,
                 f"{name}_noise_variance_snu": role.noise_variance,
                 f"{name}_calibration_samples": float(role.calibration_samples),
+            }
+        if self.sampled is not None and self.sampled.constants is not None:
+            found = self.sampled.constants
+            delays, units = found.front_end.delay_samples, found.front_end.unit_v
+            constants |= {
+                "server_noise_variance_snu": found.sigma0_sq,
+                "server_calibration_samples": float(found.samples),
+                "server_delay_samples": delays[0],
+                "server_skew_samples": delays[1] - delays[0],
+                "server_angle_error_rad": found.front_end.angle_error_rad,
+                "server_gain_ratio": found.front_end.gain_ratio * units[1] / units[0],
+                "server_carrier_sqrt_photons": abs(found.carrier),
             }
         return constants
 

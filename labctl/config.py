@@ -137,6 +137,22 @@ class MonitorRole(StrictModel):
     tolerance: Fraction = 0.05
 
 
+class WaveformRole(StrictModel):
+    """A bin is a pulse of several samples at the sender's generator and the server's digitizer.
+
+    ``roll_off``, ``span_symbols``: of the root raised cosine. ``pilot_period`` K: every K-th bin is a pilot, of
+    ``pilot_photons`` at launch. ``calibration_symbols``: of the records that the shot noise is measured with.
+    """
+
+    samples_per_symbol: Annotated[int, Field(ge=2, le=64)]
+    pulse: Literal["root_raised_cosine", "rectangular"] = "root_raised_cosine"
+    roll_off: Fraction = 0.4
+    span_symbols: Annotated[int, Field(ge=8, le=256)] = 32
+    pilot_period: Annotated[int, Field(ge=4, le=1024)] = 16
+    pilot_photons: Annotated[float, Field(gt=0, le=1e6)] = 1000.0
+    calibration_symbols: Annotated[int, Field(ge=10_000)] = 500_000
+
+
 class BenchConfig(StrictModel):
     """bench.toml. ``world``: the simulated lab's own table, passed on unread."""
 
@@ -154,7 +170,18 @@ class BenchConfig(StrictModel):
     client_receiver: ReceiverRole
     server_receiver: ReceiverRole
     monitor: MonitorRole | None = None
+    waveform: WaveformRole | None = None
     world: dict[str, Any] | None = None
+
+    @property
+    def samples_per_bin(self) -> int:
+        """At the sender's generator and the server's digitizer."""
+        return 1 if self.waveform is None else self.waveform.samples_per_symbol
+
+    @property
+    def bin_rate(self) -> float:
+        """Bins per second, and samples per second of the client's generators."""
+        return self.sample_rate / self.samples_per_bin
 
     @property
     def simulated(self) -> bool:
@@ -291,6 +318,12 @@ def check_together(run: RunConfig, bench: BenchConfig, where: str = "the run") -
         raise ConfigError(
             f"{where}: key 'on_alarm': 'continue' is only allowed where everything is simulated",
             "Set on_alarm to 'stop': after an alarm no further layer may be sent.",
+        )
+    if run.ledger.weights is not None and bench.waveform is not None:
+        raise ConfigError(
+            f"{where}: key 'ledger.weights': a bench with [waveform] calibrates its receiver anew for each run, and the"
+            " account knows only constants of the bench file",
+            "Take the account off the run, or use a bench without [waveform].",
         )
     for key, gain in (("gain", run.gain), ("adversary.client_gain", run.adversary.client_gain)):
         if gain is not None:

@@ -14,7 +14,9 @@ from labctl.config import BenchConfig, ReceiverRole, RunConfig, check_together, 
 from labctl.datasets import Dataset, load_dataset
 from labctl.errors import ConfigError, DataError
 from labctl.models import Network, check_fits, load_network
+from labctl.optics.drive import Timing
 from labctl.optics.modulator import plan_launch
+from labctl.optics.symbols import PulseTrain
 from labctl.parties.verifier import Agreement
 from labctl.protocol.encoding import modes_per_row, pack_rows
 from labctl.protocol.estimation import Receiver
@@ -162,13 +164,13 @@ class Experiment:
         agreement = self.agreement()
         layers = len(agreement.layers)
         bins = sum(samples // SAMPLES_PER_MODE for samples in agreement.samples)
-        peak = max(_peak(w, self.run.mean_photons) for w in self.network.weights)
+        peak = _launch_peak(self)
         leakage = self.planned_leakage()
         return Forecast(
             images=self.images,
             layers=layers,
             shots=self.images * sum(layer.transmissions for layer in self.network.layers),
-            light_s=self.images * bins / self.bench.sample_rate,
+            light_s=self.images * bins / self.bench.bin_rate,
             samples=self.images * sum(agreement.samples),
             bytes_on_disk=50_000 + self.images * (200 + 64 * layers + 8 * self.network.outputs),
             attenuation_db=plan_launch(self.bench, peak).attenuation_db,
@@ -242,12 +244,31 @@ def _peak(weights: NDArray[np.float32], mean_photons: float) -> float:
     return float(max(np.abs(amplitudes.real).max(), np.abs(amplitudes.imag).max()))
 
 
+def _launch_peak(experiment: Experiment) -> float:
+    """The largest quadrature amplitude of a sample at launch, sqrt(photons).
+
+    Where bins are pulses: that of the bright frame, or as much more as a layer's brightest mode is above a pilot's.
+    """
+    bench, run = experiment.bench, experiment.run
+    brightest = max(_peak(w, run.mean_photons) for w in experiment.network.weights)
+    wave = bench.waveform
+    if wave is None:
+        return brightest
+    timing = Timing(bench.bin_rate, 1, 1, wave.samples_per_symbol, wave.pilot_period)
+    pulses = PulseTrain.of(wave, timing, np.random.default_rng(run.seed))
+    samples = pulses.played(pulses.bright)
+    pilot = math.sqrt(wave.pilot_photons / 2)
+    return float(max(np.abs(samples.real).max(), np.abs(samples.imag).max())) * max(1.0, brightest / pilot)
+
+
 def _check_ranges(experiment: Experiment) -> None:
     """The brightest mode must be within the laser's light and within both digitizers' ranges. Raises ConfigError."""
     run, bench = experiment.run, experiment.bench
     layers = [pack_rows(w, run.mean_photons) for w in experiment.network.weights]
-    plan_launch(bench, max(_peak(w, run.mean_photons) for w in experiment.network.weights))
+    plan_launch(bench, _launch_peak(experiment))
     brightest = max(float(np.abs(a).max()) for a in layers)
+    if bench.waveform is not None:
+        brightest = max(brightest, math.sqrt(bench.waveform.pilot_photons))
     _check_range("server_receiver", bench.server_receiver, 2 * np.sqrt(DUAL_KAPPA) * brightest)
     gain = max(run.gain, run.adversary.client_gain or 0.0)
     longest = max(float(np.sqrt((np.abs(a) ** 2).sum(axis=1)).max()) for a in layers)

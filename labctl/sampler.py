@@ -131,6 +131,12 @@ def open_sampler(experiment: Experiment, mode: Mode = "auto", *, digitised: bool
             f"{experiment.bench_path}: a sweep samples simulated light, and this bench is real",
             'Use a bench with visa_library = "@labctl".',
         )
+    if experiment.bench.waveform is not None:
+        raise ConfigError(
+            f"{experiment.bench_path}: a sweep takes the receiver's constants from the bench file, and this bench"
+            " calibrates its receiver for each run",
+            "Use a bench without [waveform].",
+        )
     if mode == "explicit":
         return ExplicitSampler(experiment)
     try:

@@ -36,6 +36,7 @@ from sim_backends.state import (
     GeneratorState,
     LaserState,
 )
+from sim_backends.waveform_bench import SampledSender
 
 S = TypeVar("S")
 
@@ -110,6 +111,7 @@ class Circuit:
         self._states = states
         #: Since the lab's clock began; what drifts has drifted for this long.
         self.time_s = 0.0
+        self._sampled = None if config.waveform is None else SampledSender(config.waveform)
         self._launches: OrderedDict[tuple[object, ...], Launch] = OrderedDict()
         places = config.places
         self.laser = self._state(places.laser, LaserState)
@@ -148,7 +150,12 @@ class Circuit:
 
     @property
     def bin_rate_hz(self) -> float:
-        """One bin per sample of the server's generator."""
+        """One bin per sample of the server's generator, or per so many samples as a pulse has."""
+        return self.sample_rate_hz / (1 if self._sampled is None else self._sampled.samples_per_symbol)
+
+    @property
+    def sample_rate_hz(self) -> float:
+        """Of the server's generator."""
         return self._clock.sample_rate_hz
 
     def attenuation_db(self) -> float:
@@ -190,6 +197,8 @@ class Circuit:
         )
         if key not in self._launches:
             field = self._field(in_phase, quadrature)
+            if self._sampled is not None:
+                field = self._sampled.symbols(field, bins, self.sample_rate_hz)
             missing = -len(field) % bins
             plane = plane_of(np.concatenate([field, np.zeros(missing)]), (len(field) + missing) // bins)
             self._launches[key] = Launch(plane)
@@ -199,7 +208,7 @@ class Circuit:
         return self._launches[key]
 
     def _field(self, in_phase: GeneratorChannelState, quadrature: GeneratorChannelState) -> Complex:
-        photons = photons_per_bin(self.emitted_power_w(), self.laser.wavelength_m, self.bin_rate_hz)
+        photons = photons_per_bin(self.emitted_power_w(), self.laser.wavelength_m, self.sample_rate_hz)
         photons *= db_to_ratio(-(self._config.modulator.loss + self.attenuation_db()))
         return np.asarray(np.sqrt(photons) * self._transfer(in_phase, quadrature))
 
@@ -207,13 +216,11 @@ class Circuit:
         physics = self._config.modulator
         v_i, v_q = drive_volts(in_phase), drive_volts(quadrature)
         length = max(len(v_i), len(v_q))
-        return iq_transfer(
-            _repeated(v_i, length),
-            _repeated(v_q, length),
-            physics.v_pi_i,
-            physics.v_pi_q,
-            physics.imbalance(self.time_s),
-        )
+        v_i, v_q = _repeated(v_i, length), _repeated(v_q, length)
+        if self._sampled is not None:
+            v_i, v_q = self._sampled.electrodes(v_i, v_q, self.sample_rate_hz)
+        imbalance = physics.imbalance(self.time_s)
+        return np.asarray(iq_transfer(v_i, v_q, physics.v_pi_i, physics.v_pi_q, imbalance), np.complex128)
 
     def client(self, bins: int) -> ClientOptics:
         """The client's optics for rows of ``bins`` bins."""

@@ -30,6 +30,7 @@ from labctl.schema import (
     validate,
 )
 from sim_backends.physics import IqImbalance
+from sim_backends.waveform_schema import WaveformWorld
 
 Place = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+:[1-9][0-9]*$")]
 
@@ -217,6 +218,7 @@ class WorldConfig(StrictModel):
     client_receiver: ReceiverPhysics = ReceiverPhysics()
     server_receiver: ReceiverPhysics = ReceiverPhysics()
     monitor: MonitorPhysics = MonitorPhysics()
+    waveform: WaveformWorld | None = None
 
     @model_validator(mode="after")
     def _nothing_idle(self) -> WorldConfig:
@@ -226,6 +228,15 @@ class WorldConfig(StrictModel):
                 raise ValueError(f"{name}.lo_delay has no effect with a laser that has no linewidth and no rin")
             if receiver.cmrr is not None and self.laser.rin_db_per_hz is None:
                 raise ValueError(f"{name}.cmrr has no effect with a laser that has no rin_db_per_hz")
+        return self
+
+    @model_validator(mode="after")
+    def _one_laser(self) -> WorldConfig:
+        """Noise of the laser is drawn bin by bin or sample by sample, not both."""
+        if self.waveform is None:
+            return self
+        if self.laser.linewidth or self.laser.rin_db_per_hz is not None:
+            raise ValueError("laser: give its phase in waveform.phase; intensity noise is not in the waveform mode")
         return self
 
     @model_validator(mode="after")
@@ -249,6 +260,11 @@ def load_world(bench_file: Path) -> tuple[WorldConfig, dict[str, str]]:
             "Use a bench with a [world], or set visa_library to '@py' or '@ivi' for real instruments.",
         )
     world = validate(WorldConfig, tables["world"], f"{bench_file}: [world]")
+    if (world.waveform is None) != ("waveform" not in tables):
+        raise ConfigError(
+            f"{bench_file}: [waveform] and [world.waveform] belong together: several samples per bin, or one",
+            "Give both tables, or neither.",
+        )
     return world, _resources(tables, world, bench_file)
 
 

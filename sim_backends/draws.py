@@ -22,6 +22,9 @@ class Stream(IntEnum):
     ATTACKER = 6
     #: Phase and intensity of the laser.
     LASER = 7
+    #: The server's receiver sample by sample, and the returned light's noise beyond vacuum.
+    WAVEFORM = 8
+    RETURNED_EXCESS = 9
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ z_k* a_k as columns. Sections refer to docs/physics.md; the protocol is Sulimany
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from threading import Thread
 from typing import Final
@@ -50,22 +51,24 @@ class IqImbalance:
 BALANCED: Final = IqImbalance()
 
 
-def iq_transfer(v_i: Double, v_q: Double, v_pi_i: float, v_pi_q: float, imbalance: IqImbalance = BALANCED) -> Complex:
+def iq_transfer(
+    v_i: Double | Float, v_q: Double | Float, v_pi_i: float, v_pi_q: float, imbalance: IqImbalance = BALANCED
+) -> Complex | NDArray[np.complex64]:
     """Field transmission of an IQ modulator at null; 1 at most where it is balanced.
 
     (f_I + i r e^{iε} f_Q)/√2 with the arms' f = sin u - i δ cos u, u = π (v + bias)/2V_π, extinction δ, ratio r of the
-    arms' fields and error ε of the third electrode.
+    arms' fields and error ε of the third electrode. As precise as the voltages are.
     """
 
-    def arm(volts: Double, v_pi: float) -> Complex:
+    def arm(volts: Double | Float, v_pi: float) -> Complex:
         angle = volts * (np.pi / (2 * v_pi))
         field = np.sin(angle)
         return np.asarray(field - 1j * imbalance.leak * np.cos(angle) if imbalance.leak else field)
 
     in_phase = arm(v_i + imbalance.bias_i_v, v_pi_i)
     quadrature = arm(v_q + imbalance.bias_q_v, v_pi_q)
-    turn = 1j * imbalance.gain_ratio * np.exp(1j * imbalance.angle_error_rad)
-    return np.asarray((in_phase + turn * quadrature) / np.sqrt(2))
+    turn = 1j * imbalance.gain_ratio * complex(np.exp(1j * imbalance.angle_error_rad))
+    return np.asarray((in_phase + turn * quadrature) / math.sqrt(2))
 
 
 def loop_mode(theta: Double, phi: Double, loop_transmittance: float, loop_phase: float = 0.0) -> Complex:
@@ -157,6 +160,32 @@ def round_trip_mean(launched: Float, forward: LoopDrive, back: LoopDrive, loop_g
         outputs[:, k] = np.exp(1j * back.phi[k]) * (sine * held + cosine * waiting)
         held = (cosine * held - sine * waiting) * amplitude
     return np.stack([outputs.real, outputs.imag]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class TapMoments:
+    """Variances per quadrature, SNU: of the ``measured`` mode, of the ``excess`` beyond vacuum of the returned one, and
+    their ``covariance`` (section 3).
+    """
+
+    measured: float
+    excess: float
+    covariance: float
+
+    @classmethod
+    def of(cls, gain: float, n_sp: float, returned_fraction: float) -> TapMoments:
+        """For what :func:`amplify_and_tap` draws."""
+        added, kept = 2 * n_sp * (gain - 1), returned_fraction
+        return cls(1 + (1 - kept) * added, kept * added, math.sqrt(kept * (1 - kept)) * added)
+
+    def returned_excess(self, measured: Double, white: Double) -> Double:
+        """A classical amplitude with the law of the returned noise beyond vacuum, given the measured noise.
+
+        The returned light has a positive P function: this much as a random displacement, and the vacuum is whatever
+        detector's it comes to. ``white``: independent standard normal numbers, alike in shape.
+        """
+        left = max(self.excess - self.covariance**2 / self.measured, 0.0)
+        return np.asarray(self.covariance / self.measured * measured + math.sqrt(left) * white)
 
 
 @dataclass(frozen=True)

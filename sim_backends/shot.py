@@ -16,6 +16,7 @@ from sim_backends.laser_noise import LaserNoise
 from sim_backends.physics import (
     Double,
     Float,
+    TapMoments,
     TapNoise,
     amplify_and_tap,
     basis_of,
@@ -123,8 +124,28 @@ class Shot:
     @cached_property
     def received(self) -> Float:
         """The server's plane (2, M, B) in its receiver's shot-noise units, bins as they arrive: reversed."""
+        coupling = DUAL_KAPPA * self._receiver.efficiency
+        isotropic = 1 + self._electronic[1] + coupling * self._channel.injected
+        plane = self._plane(coupling * self._channel.back, isotropic, self._noise.returned, self._white, 1.0)
+        return plane if self._laser is None else self._laser.at_server(plane)
+
+    @cached_property
+    def returned(self) -> Float:
+        """The plane (2, M, B) of the light at the server's receiver, without the vacuum that the receiver adds: means,
+        and what noise there is beyond vacuum, as random displacements.
+        """
+        client, shape = self._client, self._noise.returned.shape
+        generator = self._sampling.draws.generator(Stream.RETURNED_EXCESS)
+        moments = TapMoments.of(client.gain, client.n_sp, client.returned_fraction)
+        excess = moments.returned_excess(self._noise.measured, generator.standard_normal(shape))
+        white = generator.standard_normal(shape)
+        return self._plane(self._channel.back, self._channel.injected, excess, white, 0.0)
+
+    def _plane(self, power: float, isotropic: float, in_b: Double, white: Double, vacuum: float) -> Float:
+        """Means times sqrt(power) with noise: ``in_b`` in the collected mode, of which ``vacuum`` is its vacuum's, and
+        ``isotropic`` in all. ``white`` fills up the collected mode's.
+        """
         client = self._client
-        power = DUAL_KAPPA * self._receiver.efficiency * self._channel.back
         amplitude = float(np.sqrt(power))
         loop_gain = float(np.sqrt(client.returned_fraction * client.gain))
         alike = client.back is client.forward or client.back.same_as(client.forward)
@@ -138,18 +159,19 @@ class Shot:
             mean = mean[:, :, ::-1] * np.float32(amplitude * np.sqrt(self._channel.out))
             offset = np.zeros_like(self._collected)
         norm = float(np.linalg.norm(back))
-        isotropic = 1 + self._electronic[1] + DUAL_KAPPA * self._receiver.efficiency * self._channel.injected
         others = isotropic + power * self._channel.excess
         shared = amplitude * norm
-        in_mode = shared * (offset + self._noise.returned)
-        in_mode += np.sqrt(isotropic - shared**2) * self._white
-        in_mode[self._undriven] = np.sqrt(isotropic) * self._white[self._undriven]
+        in_mode = shared * (offset + in_b)
+        in_mode += np.sqrt(isotropic - vacuum * shared**2) * white
+        in_mode[self._undriven] = np.sqrt(isotropic) * white[self._undriven]
         unit = back[::-1] / norm if norm > 0 else back
         draws, plane = self._sampling.draws, self._sampling.buffer
         generators = (draws.generator(Stream.RETURNED_X), draws.generator(Stream.RETURNED_P))
-        vacuum_plane(generators, plane, self._sampling.threads)
-        received = received_plane(plane, mean, basis_of(unit), in_mode, others)
-        return received if self._laser is None else self._laser.at_server(received)
+        if others > 0:
+            vacuum_plane(generators, plane, self._sampling.threads)
+        else:
+            plane[:] = 0
+        return received_plane(plane, mean, basis_of(unit), in_mode, others)
 
 
 def _electronic(receiver: ReceiverPhysics, lo_factor: float, sampling: Sampling) -> float:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim_backends.waveform_config import TransmitterPhysics
-from sim_backends.waveform_filters import BlockFilter, Samples, cascade, delay_taps, low_pass_taps
+from sim_backends.physics import IqImbalance, iq_transfer
+from sim_backends.waveform_config import LowPass, TransmitterPhysics
+from sim_backends.waveform_filters import BlockFilter, Samples, Taps, cascade, delay_taps, low_pass_taps
 
 Float = NDArray[np.float32]
 
@@ -19,21 +21,15 @@ def iq_field(v_i: Float, v_q: Float, physics: TransmitterPhysics) -> Samples:
     Each arm is a Mach-Zehnder interferometer at null, sin u - i δ cos u with u = π(v + bias)/2V_π and δ =
     10^(-extinction/20); the Q arm is turned by 90° plus the third electrode's error.
     """
-    leak = 10 ** (-physics.extinction_ratio_db / 20)
-    field: Samples = np.empty(v_i.shape, np.complex64)
-    u_i = (v_i + np.float32(physics.bias_i_v)) * np.float32(np.pi / (2 * physics.v_pi_i_v))
-    u_q = (v_q + np.float32(physics.bias_q_v)) * np.float32(np.pi / (2 * physics.v_pi_q_v))
-    in_phase, quadrature = np.sin(u_i), np.sin(u_q)
-    along = physics.gain_ratio * math.cos(physics.angle_error_rad)
-    across = -physics.gain_ratio * math.sin(physics.angle_error_rad)
-    field.real = in_phase + np.float32(across) * quadrature if across else in_phase
-    field.imag = np.float32(along) * quadrature if along != 1 else quadrature
-    if leak > 0:
-        # -i δ cos u of either arm, the Q arm's turned likewise.
-        remainder = leak * np.cos(u_q)
-        field.real += np.float32(along) * remainder
-        field.imag += np.float32(across) * -remainder - leak * np.cos(u_i)
-    return field
+    imbalance = IqImbalance(
+        physics.bias_i_v,
+        physics.bias_q_v,
+        physics.angle_error_rad,
+        physics.gain_ratio,
+        10 ** (-physics.extinction_ratio_db / 20),
+    )
+    transfer = iq_transfer(v_i, v_q, physics.v_pi_i_v, physics.v_pi_q_v, imbalance)
+    return np.asarray(transfer * math.sqrt(2), dtype=np.complex64)
 
 
 class Transmitter:
@@ -81,10 +77,16 @@ class Transmitter:
         return volts.view(np.complex64)
 
 
+def drive_taps(low_passes: Sequence[LowPass], skew_s: float, sample_rate_hz: float) -> tuple[Taps, Taps]:
+    """Kernels of the I and the Q drive."""
+    taps = cascade(low_pass_taps(each, sample_rate_hz) for each in low_passes)
+    if not skew_s:
+        return taps, taps
+    return cascade([taps, delay_taps(0.0)]), cascade([taps, delay_taps(skew_s * sample_rate_hz)])
+
+
 def _drive_filter(physics: TransmitterPhysics, sample_rate_hz: float, block: int) -> BlockFilter | None:
     low_passes = [each for each in (physics.generator_low_pass, physics.driver_low_pass) if each is not None]
-    taps = cascade(low_pass_taps(each, sample_rate_hz) for each in low_passes)
-    if physics.skew_s:
-        late = cascade([taps, delay_taps(physics.skew_s * sample_rate_hz)])
-        return BlockFilter(cascade([taps, delay_taps(0.0)]), late, block)
-    return BlockFilter(taps, taps, block) if low_passes else None
+    if not low_passes and not physics.skew_s:
+        return None
+    return BlockFilter(*drive_taps(low_passes, physics.skew_s, sample_rate_hz), block)

@@ -19,6 +19,7 @@ from sim_backends.laser_noise import LaserNoise
 from sim_backends.physics import Float, new_plane
 from sim_backends.shot import Sampling, Shot
 from sim_backends.state import ChannelRecord, DigitizerState, GeneratorState
+from sim_backends.waveform_bench import SampledReceiver
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class World:
         self._key: tuple[int, ...] = ()
         self._count = 0
         self._shot: Shot | None = None
+        self._sampled_volts: Float = np.empty((2, 0), np.float32)
         self._triggered = False
         self._draws = Draws(0, (), 0)
         self._buffers: dict[tuple[int, ...], Float] = {}
@@ -180,6 +182,11 @@ class World:
         records = {}
         for channel in channels:
             place = f"{unit}:{channel}"
+            if self._config.waveform is not None and place in (places.server_receiver_x, places.server_receiver_p):
+                records[channel] = self._sampled(
+                    shot, int(place == places.server_receiver_p), sample_interval_s, samples
+                )
+                continue
             if place == places.client_receiver:
                 values, stream = self._client_values(shot, grid), Stream.CLIENT_ELSE
                 receiver = self._config.client_receiver
@@ -223,6 +230,7 @@ class World:
         )
         shot = Shot(self._config, launch, circuit.client(shape[2]), factors, sampling)
         self._count += 1
+        self._sampled_volts = np.empty((2, 0), np.float32)
         return shot
 
     def _laser_noise(self, bin_rate_hz: float) -> LaserNoise | None:
@@ -254,6 +262,23 @@ class World:
         values = self._vacuum((Stream.SERVER_X_ELSE, Stream.SERVER_P_ELSE)[quadrature], grid.samples)
         values[lit] = flat[bins[lit]]
         return values
+
+    def _sampled(self, shot: Shot, output: int, interval_s: float, samples: int) -> ChannelRecord:
+        """An output of the server's receiver, sample by sample on the sender's clock."""
+        circuit, config = self.circuit, self._config.waveform
+        assert config is not None
+        grid = Grid(interval_s * circuit.sample_rate_hz, samples)
+        if self._sampled_volts.shape[1] < grid.bins_covered:
+            receiver = SampledReceiver(
+                config,
+                self._config.server_receiver,
+                circuit.emitted_power_w(),
+                circuit.laser.wavelength_m,
+                circuit.sample_rate_hz,
+            )
+            own = self._draws.generator(Stream.WAVEFORM)
+            self._sampled_volts = receiver.volts(shot.returned, grid.bins_covered, own)
+        return ChannelRecord(self._sampled_volts[output][grid.bins()], 1.0)
 
     def _detected(self, values: Float, receiver: ReceiverPhysics, stream: Stream) -> ChannelRecord:
         factor = receiver.lo_factor(self.circuit.emitted_power_w())

@@ -20,28 +20,61 @@ Codes = NDArray[np.int16]
 class RowLayout:
     """One row in time: vacuum guard bins first, then ``modes`` bins with light; ``bins`` in all.
 
-    The light comes back in reversed bin order: data first, guards after them (docs/physics.md, section 3a).
+    The light comes back in reversed bin order: data first, guards after them (docs/physics.md, section 3a). With a
+    ``pilot_period`` K every K-th bin is a pilot, the last one of the row among them, so that a pilot comes back first.
     """
 
     modes: int
     bins: int
+    pilot_period: int = 0
 
     @property
     def guards(self) -> int:
-        """Vacuum bins a row."""
+        """Vacuum bins a row, pilots counted among them."""
         return self.bins - self.modes
+
+    @property
+    def pilot_slots(self) -> NDArray[np.int64]:
+        """Bins of the row that are pilots, in order of launch."""
+        period = self.pilot_period
+        return np.arange(period - 1, self.bins, period) if period else np.empty(0, np.int64)
+
+    @property
+    def data_slots(self) -> NDArray[np.int64]:
+        """Bins of the row that carry modes, in order of launch: the last ones that are no pilots."""
+        if not self.pilot_period:
+            return np.arange(self.guards, self.bins)
+        free: NDArray[np.int64] = np.setdiff1d(np.arange(self.bins), self.pilot_slots, assume_unique=True)
+        return free[len(free) - self.modes :]
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One bin per sample of the generators' common clock; rows of a length that all of them can play."""
+    """Bins on the generators' common clock; rows of a length that all of them can play.
+
+    ``sample_rate_hz``: of the bins, and of what plays a sample per bin. ``samples_per_bin``: of the sender and the
+    server's receiver. ``pilot_period``: see :class:`RowLayout`.
+    """
 
     sample_rate_hz: float
     granularity: int
     min_length: int
+    samples_per_bin: int = 1
+    pilot_period: int = 0
+
+    @property
+    def sent_sample_rate_hz(self) -> float:
+        """Of the sender's generator and the server's digitizer."""
+        return self.sample_rate_hz * self.samples_per_bin
 
     @classmethod
-    def of(cls, sample_rate_hz: float, generators: Iterable[GeneratorCapabilities]) -> Timing:
+    def of(
+        cls,
+        sample_rate_hz: float,
+        generators: Iterable[GeneratorCapabilities],
+        samples_per_bin: int = 1,
+        pilot_period: int = 0,
+    ) -> Timing:
         """For generators that play in step. Raises ConfigError for a clock that one of them has not."""
         units = list(generators)
         for unit in units:
@@ -54,12 +87,17 @@ class Timing:
             sample_rate_hz,
             math.lcm(*(unit.granularity for unit in units)),
             max(unit.min_length for unit in units),
+            samples_per_bin,
+            pilot_period,
         )
 
     def layout(self, modes: int) -> RowLayout:
-        """The shortest legal row that holds ``modes`` bins."""
-        shortest = max(modes, self.min_length)
-        return RowLayout(modes, -(-shortest // self.granularity) * self.granularity)
+        """The shortest legal row that holds ``modes`` bins; with pilots, a period of guards comes first."""
+        period, step, shortest = self.pilot_period, self.granularity, max(modes, self.min_length)
+        if period:
+            step = math.lcm(step, period)
+            shortest = max(self.min_length, period * (1 - -modes // (period - 1)))
+        return RowLayout(modes, -(-shortest // step) * step, period)
 
 
 @dataclass(frozen=True)

@@ -14,24 +14,23 @@ from labctl.config import BenchConfig, ModulatorRole
 from labctl.errors import ConfigError
 from labctl.interfaces import Attenuator, Laser, Modulator, WaveformGenerator
 from labctl.optics.drive import Codes, Drive, Timing
+from labctl.optics.symbols import Amplitudes, Modulation, OnePerBin, PulseTrain
 from labctl.units import db_to_ratio, ratio_to_db
 
 #: Planck's constant times the speed of light, J m.
 HC_J_M = 6.62607015e-34 * 299_792_458.0
 
-Amplitudes = NDArray[np.complex64]
-
 
 @dataclass(frozen=True)
 class LaunchLevel:
-    """``attenuation_db``: to set in all; ``photons``: per bin at launch with both arms fully open, at that setting."""
+    """``attenuation_db``: to set in all; ``photons``: per sample at launch, both arms fully open, at that setting."""
 
     attenuation_db: float
     photons: float
 
 
 def photons_at_laser(bench: BenchConfig) -> float:
-    """Photons per bin at the laser's output."""
+    """Photons per sample of the sender at the laser's output."""
     return bench.laser.power * bench.laser.wavelength / (HC_J_M * bench.sample_rate)
 
 
@@ -55,7 +54,8 @@ class IQTransmitter(Modulator):
     """Complex amplitudes in, calibrated coherent states out (docs/physics.md, sections 2 and 4).
 
     The drive is predistorted for E = (sin(π v_I/2V_π) + i sin(π v_Q/2V_π))/√2; what is launched is computed back from
-    the DAC codes and from the attenuation that the instruments read back.
+    the DAC codes and from the attenuation that the instruments read back. With ``pulses`` a bin is a symbol of several
+    samples, and one more segment than there are layers holds the bright frame that the receiver is calibrated with.
     """
 
     def __init__(
@@ -65,7 +65,11 @@ class IQTransmitter(Modulator):
         generator: WaveformGenerator,
         attenuators: Sequence[tuple[Attenuator, int]],
         timing: Timing,
+        pulses: PulseTrain | None = None,
     ) -> None:
+        self._modulation: Modulation = OnePerBin(timing) if pulses is None else pulses
+        self._bright = None if pulses is None else pulses.played(pulses.bright)
+        self._bright_segment = 0
         self._bench = bench
         self._role: ModulatorRole = bench.modulator
         self._laser = laser
@@ -79,12 +83,19 @@ class IQTransmitter(Modulator):
 
     def load(self, layers: Sequence[Amplitudes]) -> Sequence[Amplitudes]:
         """Set the light level for the brightest mode of all layers, and write one segment per layer."""
-        peak = max(float(max(np.abs(a.real).max(), np.abs(a.imag).max())) for a in layers)
+        lights = [self._modulation.samples(amplitudes) for amplitudes in layers]
+        every = lights if self._bright is None else [*lights, self._bright]
+        peak = max(float(max(np.abs(light.real).max(), np.abs(light.imag).max())) for light in every)
         level = self._attenuate(plan_launch(self._bench, peak))
         self._generator.configure(
-            self._timing.sample_rate_hz, {drive.channel: drive.amplitude_vpp for drive in self._drives}
+            self._timing.sent_sample_rate_hz, {drive.channel: drive.amplitude_vpp for drive in self._drives}
         )
-        return [self._write(index, amplitudes, level) for index, amplitudes in enumerate(layers)]
+        self._bright_segment = len(every)
+        launched = [self._write(segment, light, level) for segment, light in enumerate(every, start=1)]
+        return [
+            self._modulation.amplitudes(light, *amplitudes.shape)
+            for light, amplitudes in zip(launched, layers, strict=False)
+        ]
 
     def _attenuate(self, level: LaunchLevel) -> LaunchLevel:
         share = level.attenuation_db / len(self._attenuators)
@@ -94,23 +105,25 @@ class IQTransmitter(Modulator):
             total += attenuator.attenuation(channel)
         return LaunchLevel(total, level.photons * db_to_ratio(level.attenuation_db - total))
 
-    def _write(self, index: int, amplitudes: Amplitudes, level: LaunchLevel) -> Amplitudes:
-        layout = self._timing.layout(amplitudes.shape[1])
+    def _write(self, segment: int, light: Amplitudes, level: LaunchLevel) -> Amplitudes:
+        """Samples as wanted -> as launched."""
         full_scale = math.sqrt(level.photons / 2)
         codes: dict[int, Codes] = {}
         launched = []
-        for drive, part in zip(self._drives, (amplitudes.real, amplitudes.imag), strict=True):
+        for drive, part in zip(self._drives, (light.real, light.imag), strict=True):
             arm = drive.codes(2 / np.pi * np.arcsin(_within(part / full_scale)))
             launched.append(full_scale * np.sin(np.pi / 2 * drive.fractions(arm)))
-            padded = np.zeros((len(part), layout.bins), dtype=np.int16)
-            padded[:, layout.guards :] = arm
-            codes[drive.channel] = padded.reshape(-1)
-        self._generator.load(index + 1, codes)
+            codes[drive.channel] = arm
+        self._generator.load(segment, codes)
         return np.asarray(launched[0] + 1j * launched[1], dtype=np.complex64)
 
     def send(self, layer: int) -> None:
         """Play the layer's segment once."""
         self._generator.play(layer + 1, 1)
+
+    def send_bright(self) -> None:
+        """Play the calibration frame once. Nothing is launched as long as the light is off."""
+        self._generator.play(self._bright_segment, 1)
 
     def set_light(self, on: bool) -> None:
         """On: laser, generator outputs, then the shutters. Off: the other way round."""

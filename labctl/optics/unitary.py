@@ -87,5 +87,9 @@ class LoopUnitary:
                 kind = (drive.code_max, drive.fraction_of_v_pi)
                 if kind not in made:
                     made[kind] = np.zeros(layout.bins, dtype=np.int16)
-                    made[kind][layout.guards :] = drive.codes(fraction)
+                    made[kind][layout.data_slots] = drive.codes(fraction)
                 codes[name][drive.channel] = made[kind]
+
+    def pass_by(self, rows: int) -> None:
+        """Let ``rows`` rows go by the loop and the tap, and return them whole; for calibration."""
+        self.project(np.zeros(1, np.complex128), 1.0, rows)

@@ -83,6 +83,10 @@ class Server:
         self._sent = [_sent(amplitudes) for amplitudes in launched]
         self._channel.send(Terms(self._architecture, gain, mean_photons))
 
+    def calibrated(self, receiver: Receiver) -> None:
+        """What its receiver was found to be, before any layer is sent."""
+        self._receiver = receiver
+
     def offer(self, image: int, layer: int) -> None:
         """Announce the next shot."""
         self._due = (image, layer)

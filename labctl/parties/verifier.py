@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labctl.events import Interval, Leakage, NoiseCheck
 from labctl.protocol.estimation import Estimate, Receiver, ResidualSums, estimate, pool, weighted_mean
@@ -43,6 +43,11 @@ class Verifier:
         self._test = SequentialTest(agreement.plan())
         self._sums = [ResidualSums() for _ in agreement.layers]
         self.verdict: Verdict | None = None
+
+    def calibrated(self, receiver: Receiver) -> None:
+        """What the server's receiver was found to be, before the first shot. Raises ConfigError as ``plan`` does."""
+        self._agreement = replace(self._agreement, receiver=receiver)
+        self._test = SequentialTest(self._agreement.plan())
 
     def add(self, layer: int, sums: ResidualSums) -> tuple[Estimate, Verdict]:
         """One more shot: its own estimate, and the test after it. Raises GateError for sums that give no number."""

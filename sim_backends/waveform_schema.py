@@ -1,0 +1,66 @@
+"""Schema of ``[world.waveform]``: pulses, bandwidths, skews and the moving phase of the simulated bench.
+
+Everything is ideal by default. Formulas in docs/physics.md, section 4a.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from labctl.schema import Fraction, Hertz, NonNegativeHertz, Seconds, StrictModel
+from sim_backends.waveform_config import LowPass
+
+
+class LowPassConfig(StrictModel):
+    """-3 dB at ``bandwidth``; ``order`` poles."""
+
+    bandwidth: Hertz
+    order: Annotated[int, Field(ge=1, le=10)] = 4
+    kind: Literal["bessel", "butterworth"] = "bessel"
+
+    def low_pass(self) -> LowPass:
+        """As the simulation takes it."""
+        return LowPass(self.bandwidth, self.order, self.kind)
+
+
+class SenderConfig(StrictModel):
+    """Between the generator's converters and the modulator. ``skew``: Q later than I."""
+
+    low_pass: LowPassConfig | None = None
+    skew: Seconds = 0.0
+
+
+class PhaseConfig(StrictModel):
+    """Of the returned light against the server's local oscillator, one laser's both. ``delay``: of the light, in all.
+
+    ``linewidth``: Δν of a Wiener phase.
+    """
+
+    linewidth: NonNegativeHertz = 0.0
+    delay: Seconds = 0.0
+    phase_deg: Annotated[float, Field(ge=-180, le=180)] = 0.0
+
+
+class SampledReceiverConfig(StrictModel):
+    """The server's receiver beside ``[world.server_receiver]``. ``skew``: P later than X. ``angle_error_deg``: of the
+    90° hybrid. ``gain_ratio``: volts of the P output over those of the X output.
+    """
+
+    low_pass: LowPassConfig | None = None
+    skew: Seconds = 0.0
+    angle_error_deg: Annotated[float, Field(gt=-45, lt=45)] = 0.0
+    gain_ratio: Annotated[float, Field(gt=0, le=2)] = 1.0
+
+
+class WaveformWorld(StrictModel):
+    """``samples_per_symbol`` and pulse of the modes that the client's optics take up and give back."""
+
+    samples_per_symbol: Annotated[int, Field(ge=2, le=64)]
+    pulse: Literal["root_raised_cosine", "rectangular"] = "root_raised_cosine"
+    roll_off: Fraction = 0.4
+    span_symbols: Annotated[int, Field(ge=8, le=256)] = 32
+    sender: SenderConfig = SenderConfig()
+    phase: PhaseConfig = PhaseConfig()
+    receiver: SampledReceiverConfig = SampledReceiverConfig()
