@@ -104,10 +104,16 @@ class AmplifierRole(StrictModel):
 
 
 class LinkRole(StrictModel):
-    """Calibrated losses: launch to amplifier (fibre out and unitary), amplifier to the server's receiver."""
+    """Calibrated losses: launch to amplifier (fibre out and unitary), amplifier to the server's receiver.
+
+    ``technical_excess``: excess noise of the apparatus, SNU at the server's receiver, beyond the honest client's, and
+    its standard error; of the working point at which ``labctl bench technical-noise`` measured it.
+    """
 
     loss_out: Decibels = 0.0
     loss_back: Decibels = 0.0
+    technical_excess: SnuVariance = 0.0
+    technical_excess_se: SnuVariance = 0.0
 
 
 class ReceiverRole(StrictModel):
@@ -187,6 +193,11 @@ class BenchConfig(StrictModel):
     def simulated(self) -> bool:
         """Whether the VISA library is the simulated lab's."""
         return self.visa_library == "@labctl"
+
+    def with_technical(self, excess: float, standard_error: float) -> BenchConfig:
+        """The same bench with another technical noise, SNU."""
+        technical = {"technical_excess": excess, "technical_excess_se": standard_error}
+        return self.model_copy(update={"link": self.link.model_copy(update=technical)})
 
     @model_validator(mode="after")
     def _instruments_exist(self) -> BenchConfig:
@@ -277,6 +288,10 @@ class RunConfig(StrictModel):
     note: str = ""
     adversary: AdversaryConfig = AdversaryConfig()
     ledger: LedgerConfig = LedgerConfig()
+
+    def honest(self) -> RunConfig:
+        """The same run with nobody deviating and no account kept."""
+        return self.model_copy(update={"adversary": AdversaryConfig(), "ledger": LedgerConfig()})
 
 
 def load_bench(path: Path) -> BenchConfig:

@@ -35,9 +35,9 @@ class Leakage:
 class NoiseCheck:
     """The residual-noise check so far, of one layer or pooled: excess noise and transmittance of the returned light.
 
-    ``excess``: SNU per mode at the receiver's input; ``expected``: honest value; ``samples``: real samples behind it;
-    ``threshold``: the excess at which the alarm goes off at the present look (None for a single layer: only the run is
-    tested).
+    ``excess``: SNU per mode at the receiver's input; ``expected``: of an honest client; ``technical``: of the bench
+    itself, as calibrated, allowed beside it; ``samples``: real samples behind it; ``threshold``: the excess at which
+    the alarm goes off at the present look (None for a single layer: only the run is tested).
     """
 
     excess: Interval
@@ -46,6 +46,7 @@ class NoiseCheck:
     transmittance: Interval
     leakage: Leakage
     threshold: float | None = None
+    technical: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from labctl.protocol.leakage import (
     expected_estimate,
     finite_size_leakage,
 )
+from labctl.protocol.parameters import TechnicalNoise
 from labctl.protocol.rowmodel import AmplifierTap
 from labctl.shipped import bench_path, run_path
 from labctl.units import db_to_ratio
@@ -59,6 +60,7 @@ class Forecast:
     bytes_on_disk: int
     attenuation_db: float
     expected_excess: tuple[float, ...]
+    technical_excess: float
     weights_bits_per_weight: float
     data_bits_v1: float
     data_bits_journal: float
@@ -71,10 +73,13 @@ class Forecast:
             f"{self.light_s:.3g} s of light on the fibre, {self.samples:.3g} samples of returned light",
             f"about {self.bytes_on_disk / 1e6:.2g} MB run file",
             f"attenuation {self.attenuation_db:.2f} dB in all",
-            f"honest excess noise per layer: {excess} SNU",
+            f"honest excess noise per layer: {excess} SNU{self._technical()}",
             f"leaks at most {self.weights_bits_per_weight:.4g} bits of each weight in all, and of each data symbol"
             f" {self.data_bits_v1:.4g} bits (arXiv v1) or {self.data_bits_journal:.4g} bits (journal)",
         ]
+
+    def _technical(self) -> str:
+        return f", and {self.technical_excess:.3g} SNU of the bench's own in each" if self.technical_excess else ""
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,7 @@ class Experiment:
             images=self.images,
             false_alarm_rate=self.run.false_alarm_rate,
             confidence=self.run.confidence,
+            technical=TechnicalNoise(self.bench.link.technical_excess, self.bench.link.technical_excess_se),
         )
 
     def planned_leakage(self) -> tuple[LayerLeakage, ...]:
@@ -136,7 +142,7 @@ class Experiment:
         agreement, transmittance = self.agreement(), self.transmittance_in * self.transmittance_back
         images = max(self.images - 1, 1)
         found = []
-        for layer, excess, samples in zip(agreement.layers, agreement.expected, agreement.samples, strict=True):
+        for layer, excess, samples in zip(agreement.layers, agreement.allowed, agreement.samples, strict=True):
             expected = expected_estimate(
                 layer.mean_photons, transmittance, excess, images * samples, agreement.receiver
             )
@@ -175,6 +181,7 @@ class Experiment:
             bytes_on_disk=50_000 + self.images * (200 + 64 * layers + 8 * self.network.outputs),
             attenuation_db=plan_launch(self.bench, peak).attenuation_db,
             expected_excess=agreement.expected,
+            technical_excess=agreement.technical.excess,
             weights_bits_per_weight=self.images
             * max(
                 layer.transmissions * each.weights_bits_per_weight

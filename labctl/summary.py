@@ -46,6 +46,7 @@ def _check(check: NoiseCheck | None) -> dict[str, Any]:
         "excess_noise": {
             **_interval(check.excess),
             "expected": _number(check.expected),
+            "technical": _number(check.technical),
             "samples": int(check.samples),
             "unit": "SNU",
         },

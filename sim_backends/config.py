@@ -228,6 +228,12 @@ class WorldConfig(StrictModel):
                 raise ValueError(f"{name}.lo_delay has no effect with a laser that has no linewidth and no rin")
             if receiver.cmrr is not None and self.laser.rin_db_per_hz is None:
                 raise ValueError(f"{name}.cmrr has no effect with a laser that has no rin_db_per_hz")
+        if "monitor" in self.model_fields_set and self.places.power_meter is None:
+            raise ValueError("monitor.fraction has no effect without places.power_meter")
+        if max(point.gain for point in self.amplifier.gain_curve) == 1:
+            for name in ("n_sp", "gain_error"):
+                if getattr(self.amplifier, name) != AmplifierPhysics.model_fields[name].default:
+                    raise ValueError(f"amplifier.{name} has no effect with a gain_curve that never exceeds 1")
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ import typer
 
 from labctl.cli import (
     bench_commands,
+    budget_command,
     exits,
     gui_command,
     leakage_commands,
@@ -48,10 +49,12 @@ app.command()(run_commands.run)
 app.command()(gui_command.gui)
 app.command()(leakage_commands.leakage)
 app.command()(leakage_commands.optimise)
+app.command()(budget_command.noise_budget)
 app.command()(power_command.power)
 app.command()(reproduce_command.reproduce)
 bench.command()(bench_commands.check)
 bench.command()(bench_commands.safe)
+bench.command()(bench_commands.technical_noise)
 ledger.command()(ledger_commands.show)
 model.command()(model_commands.train)
 

@@ -1,20 +1,24 @@
-"""``labctl bench check`` and ``labctl bench safe``."""
+"""``labctl bench check``, ``labctl bench safe`` and ``labctl bench technical-noise``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from labctl.cli import exits
-from labctl.cli.report import say
+from labctl.cli.report import print_json, say
 from labctl.cli.signals import stopping_in_order
 
 if TYPE_CHECKING:
     from labctl.bench import BenchReport
+    from labctl.technical import TechnicalMeasurement
     from labctl.values import SafeState, Snapshot
 
-BenchArgument = Annotated[str, typer.Argument(metavar="BENCH", help="BENCH.toml, or a shipped bench: ideal.")]
+BenchArgument = Annotated[str, typer.Argument(metavar="BENCH", help="BENCH.toml, or a shipped bench: ideal, telecom.")]
+
+#: The run whose working point the technical noise is measured at.
+RUN = "digits-telecom"
 
 
 def check(bench: BenchArgument) -> int:
@@ -46,6 +50,53 @@ def safe(bench: BenchArgument) -> int:
         say("remedy: look at the bench, and switch the light off by hand.")
         return exits.ERROR
     return exits.ACCEPTED if request.number is None else exits.SIGNALLED + request.number
+
+
+def technical_noise(
+    bench: BenchArgument,
+    run: Annotated[str, typer.Option(help="Working point, network and data: RUN.toml or a shipped run.")] = RUN,
+    images: Annotated[int, typer.Option(min=2, help="How many; where there are fewer, they are taken again.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of a simulated bench; best another one than the run's.")] = 2024,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
+    ] = False,
+) -> int:
+    """Measure the excess noise that the bench itself adds, in an honest run, for [link] of the bench file."""
+    from labctl.experiment import load_experiment
+    from labctl.technical import measure_technical_noise
+
+    found = measure_technical_noise(load_experiment(run, bench=bench, seed=seed), images)
+    if json:
+        print_json(_technical(found) | {"bench": bench, "run": run, "seed": seed})
+    else:
+        _show_technical(found)
+    return exits.ACCEPTED
+
+
+def _technical(found: TechnicalMeasurement) -> dict[str, Any]:
+    return {
+        "images": found.images,
+        "excess_snu": found.excess,
+        "honest_excess_snu": found.honest_excess,
+        "technical_excess_snu": found.technical_excess,
+        "technical_excess_se_snu": found.excess_se,
+        "layers": [{"technical_excess_snu": value, "standard_error_snu": error} for value, error in found.layers],
+        "transmittance": found.transmittance,
+        "transmittance_se": found.transmittance_se,
+        "expected_transmittance": found.expected_transmittance,
+        "toml": found.toml(),
+    }
+
+
+def _show_technical(found: TechnicalMeasurement) -> None:
+    print(f"# {found.images:,} honest images: excess noise {found.excess:.5f} +- {found.excess_se:.5f} SNU,")
+    print(f"# of which {found.honest_excess:.5f} are the honest client's.")
+    for index, (value, error) in enumerate(found.layers):
+        print(f"# layer {index}: technical noise {value:.5f} +- {error:.5f} SNU")
+    print(f"# transmittance {found.transmittance:.5f} +- {found.transmittance_se:.5f},", end=" ")
+    print(f"by the losses in [link] {found.expected_transmittance:.5f}.")
+    print("# For [link] of the bench file; valid for this working point, network and data:")
+    print(found.toml())
 
 
 def _show(report: BenchReport) -> None:

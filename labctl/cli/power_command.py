@@ -40,7 +40,7 @@ def power(  # noqa: PLR0913 - typer reads the options from the signature
     ] = None,
     images: Annotated[int, typer.Option(min=1, help="Planned images of the run.")] = 1000,
     model: Annotated[str, typer.Option(help="A shipped model, or a .safetensors file.")] = "mnist",
-    bench: Annotated[str, typer.Option(help="BENCH.toml, or a shipped bench: ideal.")] = "ideal",
+    bench: Annotated[str, typer.Option(help="BENCH.toml, or a shipped bench: ideal, telecom.")] = "ideal",
     false_alarm_rate: Annotated[float, typer.Option(help="Of an honest run of that many images.")] = 1e-3,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
@@ -82,6 +82,7 @@ def _check(
     from labctl.protocol.design import Channel, RowShape
     from labctl.protocol.encoding import modes_per_row
     from labctl.protocol.estimation import Receiver
+    from labctl.protocol.parameters import TechnicalNoise
     from labctl.protocol.power import plan_check
     from labctl.shipped import bench_path
     from labctl.units import db_to_ratio
@@ -95,7 +96,9 @@ def _check(
         raise ConfigError(f"--gain is {gain:g}: nothing to measure", "Give a gain above 1.")
     layers = [(*layer.shape, layer.transmissions) for layer in load_network(model).layers]
     shapes = [RowShape(modes_per_row(inputs), rows * times) for rows, inputs, times in layers]
-    return agreed, plan_check(shapes, agreed, receiver, *horizon)
+    return agreed, plan_check(
+        shapes, agreed, receiver, *horizon, TechnicalNoise(link.technical_excess, link.technical_excess_se)
+    )
 
 
 def _plan(plan: VerificationPlan) -> dict[str, Any]:
@@ -147,8 +150,9 @@ def _show(title: str, plan: VerificationPlan, found: list[Assessment]) -> None:
     told = _plan(plan)
     resolved = told["images_to_resolve_3_sigma"]
     print(f"{title}, false-alarm rate {plan.false_alarm_rate:g} over {plan.images:,} images")
+    allowed = "allowed" if any(layer.technical_excess for layer in plan.layers) else "honest"
     print(
-        f"honest ε = {told['expected_excess_snu']:.4g} SNU; one image resolves {told['resolution_snu']:.2g}, "
+        f"{allowed} ε = {told['expected_excess_snu']:.4g} SNU; one image resolves {told['resolution_snu']:.2g}, "
         + ("calibration hides it" if resolved is None else f"3 σ take {math.ceil(resolved):,} images")
     )
     show_table(_HEADS, [_row(each) for each in found])

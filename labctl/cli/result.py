@@ -62,12 +62,13 @@ def _title(started: RunStarted) -> str:
 
 
 def _add_check(table: Table, check: NoiseCheck) -> None:
+    technical = f", bench {check.technical:.4g}" if check.technical else ""
     threshold = "" if check.threshold is None else f", alarm above {check.threshold:.4g}"
     table.add_row(
         "excess noise per mode",
         f"{check.excess.value:.4g} SNU",
         _range(check.excess, ".4g"),
-        f"honest client {check.expected:.4g}{threshold}",
+        f"honest client {check.expected:.4g}{technical}{threshold}",
     )
     passed = check.transmittance
     table.add_row("transmittance", f"{passed.value:.5f}", _range(passed, ".5f"), f"{check.samples:,} samples")

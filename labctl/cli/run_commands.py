@@ -45,7 +45,7 @@ def demo(images: Images = None, seed: Seed = None, json: Json = False) -> int:
 
 def run(  # noqa: PLR0913 - typer reads the options from the signature
     run: Annotated[str, typer.Argument(metavar="RUN", help="RUN.toml, or a shipped run: digits, mnist.")],
-    bench: Annotated[str | None, typer.Option(help="BENCH.toml, or a shipped bench: ideal, waveform.")] = None,
+    bench: Annotated[str | None, typer.Option(help="BENCH.toml, or a shipped bench: ideal, telecom, waveform.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
     images: Images = None,
     seed: Seed = None,

@@ -7,12 +7,18 @@ from dataclasses import dataclass, replace
 from labctl.events import Interval, Leakage, NoiseCheck
 from labctl.protocol.estimation import Estimate, Receiver, ResidualSums, estimate, pool, weighted_mean
 from labctl.protocol.leakage import Layer, LayerLeakage, layer_leakage
+from labctl.protocol.parameters import TechnicalNoise
 from labctl.protocol.verification import LayerNull, SequentialTest, Verdict, VerificationPlan
+
+NO_TECHNICAL_NOISE = TechnicalNoise()
 
 
 @dataclass(frozen=True)
 class Agreement:
     """What the check holds the returned light against.
+
+    ``technical``: calibrated noise of the bench, allowed beside the honest client's in every layer; the leakage counts
+    it as the adversary's all the same.
 
     ``layers``: working point of each layer; ``expected``: honest excess noise of each, SNU; ``samples``: real samples
     of one shot of each; ``confidence``: two-sided, of all intervals.
@@ -25,14 +31,20 @@ class Agreement:
     images: int
     false_alarm_rate: float
     confidence: float
+    technical: TechnicalNoise = NO_TECHNICAL_NOISE
+
+    @property
+    def allowed(self) -> tuple[float, ...]:
+        """Excess of each layer that is no reason for an alarm, SNU: honest and technical."""
+        return tuple(each + self.technical.excess for each in self.expected)
 
     def plan(self) -> VerificationPlan:
         """The looks of the sequential test. Raises ConfigError for a check that cannot be made."""
         nulls = tuple(
-            LayerNull(samples, layer.modes, expected)
+            LayerNull(samples, layer.modes, expected, self.technical.excess)
             for samples, layer, expected in zip(self.samples, self.layers, self.expected, strict=True)
         )
-        return VerificationPlan(nulls, self.receiver, self.images, self.false_alarm_rate)
+        return VerificationPlan(nulls, self.receiver, self.images, self.false_alarm_rate, self.technical.excess_se)
 
 
 class Verifier:
@@ -83,6 +95,7 @@ class Verifier:
         return NoiseCheck(
             excess=Interval(found.excess, excess.low, excess.high),
             expected=expected,
+            technical=self._agreement.technical.excess,
             samples=found.samples,
             transmittance=Interval(found.transmittance, transmittance.low, transmittance.high),
             leakage=leakage,

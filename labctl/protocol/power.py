@@ -24,6 +24,7 @@ from labctl.protocol.attacks import Agreed, Attack, Gain
 from labctl.protocol.crossing import Survival, survival
 from labctl.protocol.design import RowShape
 from labctl.protocol.estimation import Receiver, weighted_mean
+from labctl.protocol.parameters import TechnicalNoise
 from labctl.protocol.verification import LayerNull, VerificationPlan, planned_looks
 from labctl.protocol.walk import Floats, NoiseProfile, cumulate, freed_of_skewness
 
@@ -136,22 +137,30 @@ def fixed_sample_images(plan: VerificationPlan, returned: Sequence[NoiseProfile]
 
 
 def plan_check(
-    shapes: Sequence[RowShape], agreed: Agreed, receiver: Receiver, images: int, false_alarm_rate: float
+    shapes: Sequence[RowShape],
+    agreed: Agreed,
+    receiver: Receiver,
+    images: int,
+    false_alarm_rate: float,
+    technical: TechnicalNoise | None = None,
 ) -> VerificationPlan:
     """The plan that holds ``images`` images of layers of these shapes against what was agreed.
 
-    Of each mode a receiver gives 1/κ real samples. A convolution's rows count once per patch. Raises
-    ConfigError for a check that cannot be made.
+    Of each mode a receiver gives 1/κ real samples. A convolution's rows count once per patch.
+    ``technical``: calibrated noise of the bench, none unless given. Raises ConfigError for a check that
+    cannot be made.
     """
+    technical = technical or TechnicalNoise()
     layers = tuple(
         LayerNull(
             round(shape.modes * shape.rows / receiver.kappa),
             shape.modes,
             agreed.one_mode(agreed.gain, shape.modes).excess,
+            technical.excess,
         )
         for shape in shapes
     )
-    return VerificationPlan(layers, receiver, images, false_alarm_rate)
+    return VerificationPlan(layers, receiver, images, false_alarm_rate, technical.excess_se)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ def check(value: NoiseCheck) -> dict[str, float | int]:
     return {
         **interval("excess", value.excess, "_snu"),
         "expected_snu": value.expected,
+        "technical_snu": value.technical,
         "threshold_snu": _NAN if value.threshold is None else value.threshold,
         "samples": value.samples,
         **interval("transmittance", value.transmittance),
@@ -109,6 +110,7 @@ def read_check(values: Mapping[str, Scalar]) -> NoiseCheck:
             data_bits_journal=float(values["data_bits_journal"]),
         ),
         threshold=None if math.isnan(threshold) else threshold,
+        technical=float(values.get("technical_snu", 0.0)),
     )
 
 

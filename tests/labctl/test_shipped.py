@@ -35,7 +35,7 @@ def test_missing_file(name: str) -> None:
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="neither a run file nor a shipped run") as caught:
         run_path("digitz")
-    assert "digits, mnist" in caught.value.remedy
+    assert "digits, digits-telecom, mnist" in caught.value.remedy
     assert "bench" not in caught.value.remedy
     with pytest.raises(ConfigError, match="neither a bench file nor a shipped bench") as caught:
         bench_path("digits")

@@ -35,6 +35,7 @@ def test_all_keys_with_their_values() -> None:
             "low": 0.0144 - 0.001,
             "high": 0.0144 + 0.001,
             "expected": 0.0144,
+            "technical": 0.0,
             "samples": 4736,
             "unit": "SNU",
         },

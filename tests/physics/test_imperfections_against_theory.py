@@ -225,6 +225,10 @@ def test_a_loop_of_phase_error_and_loss_bin_by_bin() -> None:
         ({"server_receiver": {"lo_delay": "5 ns"}}, "lo_delay has no effect"),
         ({"client_receiver": {"cmrr": "30 dB", "lo_power": "1 mW"}}, "cmrr has no effect"),
         ({"client_receiver": {"cmrr": "30 dB"}, "laser": {"rin_db_per_hz": -150.0}}, "belong together"),
+        (
+            {"amplifier": {"gain_curve": [{"pump": "0 A", "gain": 1.0}, {"pump": "1 A", "gain": 1.0}], "n_sp": 1.5}},
+            "n_sp has no effect",
+        ),
     ],
 )
 def test_a_parameter_without_effect_is_refused(physics: dict[str, Any], said: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,17 @@ def test_a_signal_does_not_keep_a_bench_lit(bench_file: str, monkeypatch: pytest
     monkeypatch.setattr("labctl.bench.safe_bench", safe_bench)
     assert perform("bench", "safe", bench_file) == 143
     assert done == ["dark"]
+
+
+def test_technical_noise_as_lines_for_the_bench_file(capsys: Capture) -> None:
+    assert app.perform(["bench", "technical-noise", "telecom", "--images", "3"], debug=False) == 0
+    lines = tomllib.loads(capsys.readouterr().out)  # all but the keys is comment
+    assert lines.keys() == {"technical_excess", "technical_excess_se"}
+
+
+def test_technical_noise_as_an_object(capsys: Capture) -> None:
+    words = ["bench", "technical-noise", "ideal", "--images", "3", "--seed", "9", "--json"]
+    assert app.perform(words, debug=False) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["bench"], found["images"], found["seed"], len(found["layers"])) == ("ideal", 3, 9, 2)
+    assert found["technical_excess_snu"] == pytest.approx(found["excess_snu"] - found["honest_excess_snu"])
