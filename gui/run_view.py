@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from labctl.events import AdversaryResult
 from labctl.record import Run
 
 # Okabe-Ito colours: told apart by everybody.
@@ -30,9 +31,23 @@ def text_summary(run: Run) -> str:
     if finished.pooled is not None:
         excess = finished.pooled.excess
         parts.append(f"excess noise {excess.value:.5f} SNU, of an honest client {finished.pooled.expected:.5f}")
+    parts += _dishonest(finished.adversary)
     if finished.verdict is not None:
         parts.append(f"verdict: {finished.verdict}")
     return "; ".join(parts)
+
+
+def _dishonest(found: AdversaryResult | None) -> list[str]:
+    parts = []
+    if found is not None and found.attack is not None:
+        attack = found.attack
+        how = "measured" if attack.measured else "by formula"
+        parts.append(
+            f"attack {attack.name} of strength {attack.strength:g} told {attack.bits_per_mode:.4g} bits per mode, {how}"
+        )
+    if found is not None and found.recovery is not None:
+        parts.append(f"data recovered with an overlap of {found.recovery.overlap:.3f}")
+    return parts
 
 
 class RunView(QWidget):

@@ -22,6 +22,7 @@ from labctl.optics.symbols import PulseTrain
 from labctl.optics.unitary import LoopUnitary
 from labctl.parties.channel import in_process_channel
 from labctl.parties.client import Client
+from labctl.parties.curious import CuriousServer
 from labctl.parties.server import Server
 from labctl.parties.verifier import Verifier
 from labctl.protocol.gates import GateLimits
@@ -30,7 +31,8 @@ from labctl.protocol.gates import GateLimits
 @dataclass(frozen=True)
 class Assembly:
     """One run's parties and devices. ``control``: of the simulated lab, None on a real bench. ``sampled``: the server's
-    receiver where a bin is a pulse of several samples.
+    receiver where a bin is a pulse of several samples. ``curious``: what a server that looks for the data does beside
+    its part.
     """
 
     experiment: Experiment
@@ -44,6 +46,7 @@ class Assembly:
     watch: Watch
     control: SimulationControl | None
     sampled: SampledDualQuadrature | None = None
+    curious: CuriousServer | None = None
 
     @classmethod
     def build(cls, experiment: Experiment, bench: Bench) -> Assembly:
@@ -71,12 +74,13 @@ class Assembly:
         sampled = None if pulses is None else SampledDualQuadrature(server_ear, digitizer, pulses, GateLimits())
         returned = sampled or DualQuadrature(server_ear, digitizer, timing)
         to_server, to_client = in_process_channel()
-        server = Server(experiment.network, transmitter, returned, agreement.receiver, to_server)
+        curious = CuriousServer() if run.adversary.server_recovers_data else None
+        server = Server(experiment.network, transmitter, returned, agreement.receiver, to_server, curious)
         client = Client(
             unitary,
             collected,
             to_client,
-            gain_in_use=run.adversary.client_gain or run.gain,
+            gain_in_use=run.adversary.gain_in_use(run.gain),
             transmittance_in=experiment.transmittance_in,
             efficiency=config.client_receiver.efficiency,
         )
@@ -96,6 +100,7 @@ class Assembly:
             watch,
             bench.control(),
             sampled,
+            curious,
         )
 
     def prepare(self) -> None:
@@ -104,14 +109,15 @@ class Assembly:
         if self.control is not None:
             self.control.set_stepped_clock(True)
             self.control.reset(run.seed)
+            if run.adversary.on_the_light:
+                self.control.mount_attack(str(run.adversary.attack), run.adversary.strength or 0.0)
         self.amplifier.set_emission(False)  # before its input goes dark
         self.transmitter.set_light(False)
         self.laser.set_wavelength(bench.laser.wavelength)
         self.laser.set_power(bench.laser.power)
         if self.watch.monitor is not None:
             self.watch.monitor.meter.set_wavelength(bench.laser.wavelength)
-        gain = run.adversary.client_gain or run.gain
-        self.amplifier.set_pump(pump_for_gain(bench.amplifier, gain))
+        self.amplifier.set_pump(pump_for_gain(bench.amplifier, run.adversary.gain_in_use(run.gain)))
         self.unitary.prepare()
         self.server.prepare(run.gain, run.mean_photons)
         self.client.accept_terms()

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from labctl.adversary import Referee
 from labctl.assembly import Assembly
 from labctl.bench import Bench
 from labctl.errors import GateError, LabctlError, RunAborted
 from labctl.events import (
+    AdversaryResult,
     AlarmRaised,
     EventBus,
     ImageFinished,
@@ -93,10 +95,11 @@ class Engine:
         self._assembly = Assembly.build(experiment, bench)
         self._correct = 0
         self._rounds = Rounds(self._assembly.watch)
+        self._referee = Referee(experiment, self._assembly.control)
+        self._alarm_image: int | None = None
         self._started_s = 0.0
         self._now_s = 0.0  # by the bench's clock, when the last image was finished
         self.images = 0
-        self.alarmed = False
         self.started: RunStarted | None = None
         self.accuracy: Interval | None = None
         self._actions: dict[type, Callable[[Any], None]] = {
@@ -108,6 +111,11 @@ class Engine:
         }
 
     @property
+    def alarmed(self) -> bool:
+        """Whether the alarm was raised."""
+        return self._alarm_image is not None
+
+    @property
     def measured(self) -> bool:
         """Whether any returned light was measured."""
         return self._assembly.verifier.verdict is not None
@@ -116,11 +124,23 @@ class Engine:
         """The residual-noise check of everything so far: pooled and per layer."""
         return self._assembly.verifier.checks()
 
+    def adversary(self) -> AdversaryResult | None:
+        """What the dishonest got, as far as it is known; None where everybody was honest."""
+        return self._referee.result(self._alarm_image)
+
     def execute(self, plan: Plan) -> None:
         """All steps, with a checkpoint before each. Returns early on an alarm; raises what went wrong.
 
         Whatever happens, the bench is put into the safe state and read back before this returns.
         """
+        try:
+            self._execute(plan)
+        except RunAborted:
+            self._referee.ask_attacker()
+            raise
+        self._referee.ask_attacker()
+
+    def _execute(self, plan: Plan) -> None:
         try:
             for step in plan.steps():
                 self._control.checkpoint(self._paused)
@@ -187,6 +207,8 @@ class Engine:
             assembly.server.send()
             assembly.client.measure()
             sums += assembly.server.measure()
+        if assembly.curious is not None and step.layer == 0:
+            self._bus.publish(self._referee.compare(step.image, assembly.curious.take_guess()))
         single, verdict = assembly.verifier.add(step.layer, sums)
         self._bus.publish(
             LayerMeasured(
@@ -202,7 +224,7 @@ class Engine:
         )
         stop = verdict.alarm and self._experiment.run.on_alarm == "stop"
         if verdict.alarm and not self.alarmed:
-            self.alarmed = True
+            self._alarm_image = step.image
             self._bus.publish(AlarmRaised(step.image, verdict.excess, verdict.threshold))
         assembly.server.judge(not stop)
         if not assembly.client.may_continue():

@@ -136,8 +136,61 @@ class LightOff:
 
 
 @dataclass(frozen=True)
+class DataRecovered:
+    """A curious server made its guess of an image, and a referee who knows both compared them.
+
+    ``overlap``: |<ẑ,z>|²; ``picture``: the guess as real data of norm 1, row by row as the
+    data set's images have them, of the first images only.
+    """
+
+    image: int
+    overlap: float
+    picture: tuple[tuple[float, ...], ...] | None
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """What an attack brought and left.
+
+    ``strength``: as mounted; for a substitution the transmittance of the channel replaced. ``samples``: that the
+    attacker took; ``bits_per_mode``: that they told of a mode of the light on average; ``measured``: by the attacker's
+    own detectors, otherwise by formula from the squared signal to noise of the client's amplifier and tap.
+    ``expected_bits_per_mode``: by formula, of Gaussian weights. ``alarm_image``: in which image, from 0, the alarm
+    was raised.
+    """
+
+    name: str
+    strength: float
+    samples: int
+    bits_per_mode: float
+    measured: bool
+    expected_bits_per_mode: float
+    alarm_image: int | None
+
+
+@dataclass(frozen=True)
+class RecoveryResult:
+    """How well a curious server did: ``overlap``, the mean of ``images``; ``expected``, in theory;
+    ``bound``: 1 - 2^(-2 I_x) of the journal's I_x."""
+
+    images: int
+    overlap: float
+    expected: float
+    bound: float
+
+
+@dataclass(frozen=True)
+class AdversaryResult:
+    """What the dishonest got out of a run."""
+
+    attack: AttackResult | None
+    recovery: RecoveryResult | None
+
+
+@dataclass(frozen=True)
 class RunFinished:
-    """The last event of a run. ``verdict`` is None when no image was finished or the run failed."""
+    """The last event of a run. ``verdict`` is None when no image was finished or the run failed; ``adversary``
+    when everybody was honest."""
 
     status: Status
     verdict: Verdict | None
@@ -146,9 +199,10 @@ class RunFinished:
     accuracy: Interval | None
     pooled: NoiseCheck | None
     layers: tuple[NoiseCheck, ...]
+    adversary: AdversaryResult | None = None
 
 
-Event = RunStarted | LayerMeasured | ImageFinished | AlarmRaised | StateChanged | LightOff | RunFinished
+Event = RunStarted | LayerMeasured | ImageFinished | DataRecovered | AlarmRaised | StateChanged | LightOff | RunFinished
 E = TypeVar("E", bound=Event)
 
 

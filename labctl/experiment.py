@@ -154,9 +154,8 @@ class Experiment:
 
         At the gain that the client really uses; where patches overlap, a symbol counts as often as it is in one.
         """
-        excess = AmplifierTap(
-            self.run.adversary.client_gain or self.run.gain, self.bench.amplifier.n_sp
-        ).returned_excess
+        gain = self.run.adversary.gain_in_use(self.run.gain)
+        excess = AmplifierTap(gain, self.bench.amplifier.n_sp).returned_excess
         v1, journal = [0.0], [0.0]
         for layer in self.network.layers:
             rows, inputs = layer.shape
@@ -228,6 +227,11 @@ def prepare_experiment(run: RunConfig, where: str = "the run") -> Experiment:
         network = load_network(run.model)
         dataset = load_dataset(run.dataset, "test", Path(run.data_dir) if run.data_dir else None)
         check_fits(network, dataset)
+        if run.adversary.server_recovers_data and network.layers[0].transmissions != 1:
+            raise ConfigError(
+                f"{where}: key 'adversary.server_recovers_data': the first layer of {run.model!r} is a convolution",
+                "Name a model whose first layer takes the whole image at once, or leave the key out.",
+            )
         if run.images is not None:
             dataset = dataset.first(run.images)
     except DataError as error:
@@ -277,7 +281,7 @@ def _check_ranges(experiment: Experiment) -> None:
     if bench.waveform is not None:
         brightest = max(brightest, math.sqrt(bench.waveform.pilot_photons))
     _check_range("server_receiver", bench.server_receiver, 2 * np.sqrt(DUAL_KAPPA) * brightest)
-    gain = max(run.gain, run.adversary.client_gain or 0.0)
+    gain = max(run.gain, run.adversary.gain_in_use(run.gain))
     longest = max(float(np.sqrt((np.abs(a) ** 2).sum(axis=1)).max()) for a in layers)
     signal = 2 * longest * np.sqrt((gain - 1) * experiment.transmittance_in)
     # The client reads one inner product: at most the whole row's length, if the data are parallel to it.

@@ -159,6 +159,7 @@ class _Ending:
                 accuracy=engine.accuracy if engine else None,
                 pooled=pooled,
                 layers=layers,
+                adversary=engine.adversary() if engine else None,
             )
             try:
                 self._bus.publish(self.finished)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl.errors import LabctlError
-from labctl.events import Interval, Leakage, NoiseCheck, RunFinished, RunStarted
+from labctl.events import AdversaryResult, Interval, Leakage, NoiseCheck, RunFinished, RunStarted
 
 
 def summary(finished: RunFinished, started: RunStarted, run_file: Path | None) -> dict[str, Any]:
@@ -24,6 +24,7 @@ def summary(finished: RunFinished, started: RunStarted, run_file: Path | None) -
         "verdict": finished.verdict,
         **_check(finished.pooled),
         "layers": [_check(layer) for layer in finished.layers],
+        "adversary": None if finished.adversary is None else _adversary(finished.adversary),
         "seed": int(started.seed),
         "simulated": bool(started.simulated),
     }
@@ -66,6 +67,29 @@ def _leakage(leakage: Leakage) -> dict[str, float | None]:
         "weights_bits_per_weight": _number(leakage.weights_bits_per_weight),
         "data_bits_v1": _number(leakage.data_bits_v1),
         "data_bits_journal": _number(leakage.data_bits_journal),
+    }
+
+
+def _adversary(found: AdversaryResult) -> dict[str, Any]:
+    attack, recovery = found.attack, found.recovery
+    return {
+        "attack": attack
+        and {
+            "name": attack.name,
+            "strength": _number(attack.strength),
+            "samples": int(attack.samples),
+            "bits_per_mode": _number(attack.bits_per_mode),
+            "measured": bool(attack.measured),
+            "expected_bits_per_mode": _number(attack.expected_bits_per_mode),
+            "alarm_image": attack.alarm_image,
+        },
+        "recovery": recovery
+        and {
+            "images": int(recovery.images),
+            "overlap": _number(recovery.overlap),
+            "expected": _number(recovery.expected),
+            "bound": _number(recovery.bound),
+        },
     }
 
 

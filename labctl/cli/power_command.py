@@ -32,11 +32,13 @@ def power(  # noqa: PLR0913 - typer reads the options from the signature
     photons: Annotated[float, typer.Option(help="Photons per mode at launch, μ.")],
     attack: Annotated[
         str | None,
-        typer.Option(help="greedy, all-modes, resend, substitution or tap. [default: all]"),
+        typer.Option(help="greedy, all-modes, resend, substitution, tap or injection. [default: all]"),
     ] = None,
     strength: Annotated[
         float | None,
-        typer.Option(help="Gain used (greedy, all-modes), share of rows (resend), T (substitution), share (tap)."),
+        typer.Option(
+            help="Gain (greedy, all-modes), share of rows (resend), T (substitution), share (tap), SNU (injection)."
+        ),
     ] = None,
     images: Annotated[int, typer.Option(min=1, help="Planned images of the run.")] = 1000,
     model: Annotated[str, typer.Option(help="A shipped model, or a .safetensors file.")] = "mnist",

@@ -19,7 +19,7 @@ _WORDS = {True: "agrees", False: "DIFFERS", None: "not comparable"}
 def reproduce(  # noqa: PLR0913 - typer reads the options from the signature
     figures: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FIGURE]...", help="accuracy, plane, leakage, detection; default: all."),
+        typer.Argument(metavar="[FIGURE]...", help="accuracy, plane, leakage, detection, attacks; default: all."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("figures"),
     data: Annotated[

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from labctl.events import Interval, NoiseCheck, RunFinished, RunStarted
+from labctl.events import AdversaryResult, Interval, NoiseCheck, RunFinished, RunStarted
 
 #: The paper's headline (arXiv:2408.05629): bits per mode of the weights, bits of the data by the first version's bound.
 WEIGHTS_LIMIT = 0.1
@@ -40,6 +40,8 @@ def show_result(started: RunStarted, finished: RunFinished, run_file: Path | Non
         )
     if finished.pooled is not None:
         _add_check(table, finished.pooled)
+    if finished.adversary is not None:
+        _add_adversary(table, finished.adversary)
     console.print(table)
     verdict = finished.verdict or finished.status
     console.print(Text("verdict: ") + Text(verdict.upper(), style=_VERDICTS.get(verdict, "bold")))
@@ -84,6 +86,22 @@ def _add_check(table: Table, check: NoiseCheck) -> None:
         "data leak, arXiv v1 bound", f"{leakage.data_bits_v1:.4g} bits", "", _limit(leakage.data_bits_v1, DATA_LIMIT)
     )
     table.add_row("data leak, journal bound", f"{leakage.data_bits_journal:.4g} bits", "", "")
+
+
+def _add_adversary(table: Table, found: AdversaryResult) -> None:
+    attack, recovery = found.attack, found.recovery
+    if attack is not None:
+        seen = "no alarm" if attack.alarm_image is None else f"alarm in image {attack.alarm_image + 1}"
+        table.add_row(f"attack: {attack.name}", f"{attack.strength:g}", "", seen)
+        how = f"in theory {attack.expected_bits_per_mode:.4g} bits" if attack.measured else "by formula"
+        table.add_row("attacker learns, per mode", f"{attack.bits_per_mode:.4g} bits", "", how)
+    if recovery is not None:
+        table.add_row(
+            "data recovered, overlap",
+            f"{recovery.overlap:.4g}",
+            "",
+            f"in theory {recovery.expected:.4g}, bound {recovery.bound:.4g}",
+        )
 
 
 def _range(interval: Interval, form: str) -> str:

@@ -24,6 +24,7 @@ from labctl.parties.channel import (
 from labctl.protocol.encoding import launched_quadratures, pack_rows
 from labctl.protocol.estimation import Receiver, ResidualSums, residual_sums
 from labctl.protocol.layers import Architecture
+from labctl.values import Quadrature
 
 #: Residual noise below this fraction of the calibrated dark variance: the receiver has lost its local oscillator.
 LOST_SHOT_NOISE = 0.5
@@ -54,9 +55,18 @@ class Model(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """Somebody on the server's side who wants to know more."""
+
+    def hear(self, launched: NDArray[np.float32], heard: Sequence[Quadrature]) -> None:
+        """What was launched, shape (2, rows, modes) in order of return, and what came back."""
+        ...
+
+
 class Server:
     """Sends the layers and turns the returned light into sums for the residual-noise check.
 
+    ``curious``: is told the returned light of the first layer; None on an honest server.
     ``model``: its own; only the architecture is told. Everything it measures is of the returned light.
     """
 
@@ -67,6 +77,7 @@ class Server:
         detector: HomodyneDetector,
         receiver: Receiver,
         channel: Endpoint,
+        curious: Listener | None = None,
     ) -> None:
         self._weights = tuple(model.weights)
         self._architecture = model.architecture
@@ -74,6 +85,7 @@ class Server:
         self._detector = detector
         self._receiver = receiver
         self._channel = channel
+        self._curious = curious
         self._sent: list[Sent] = []
         self._due: tuple[int, int] | None = None
 
@@ -104,10 +116,12 @@ class Server:
         """The sums of section 5 over the returned light. Raises GateError when shot noise or signal are lost."""
         returned = self._channel.receive(LayerReturned)
         sent = self._sent[self._check(returned.image, returned.layer)]
-        sums = ResidualSums()
-        for s, squared, r in zip(sent.quadratures, sent.squared, self._detector.read(), strict=True):
+        sums, heard = ResidualSums(), self._detector.read()
+        for s, squared, r in zip(sent.quadratures, sent.squared, heard, strict=True):
             sums += residual_sums(s, r.samples, received_unit=r.unit_snu, launched_squared=squared)
         self._refuse_lost_light(sums)
+        if self._curious is not None and returned.layer == 0:
+            self._curious.hear(sent.quadratures, heard)
         return sums
 
     def _refuse_lost_light(self, sums: ResidualSums) -> None:

@@ -102,8 +102,12 @@ class Attack(ABC):
         """What is left of a layer with rows of ``modes`` modes."""
 
     @abstractmethod
+    def bits_per_mode(self, agreed: Agreed, modes: int) -> float:
+        """What the light that the attack takes tells of a mode, on average over the row's ``modes``, bits."""
+
     def bits_per_row(self, agreed: Agreed, modes: int) -> float:
-        """What is learned of a row, bits."""
+        """What is learned of a row, bits; the agreed product counts where it is the attacker who reads it."""
+        return modes * self.bits_per_mode(agreed, modes)
 
     def gain(self, agreed: Agreed, modes: int) -> Gain:
         """What is learned, beside what an honest client learns."""
@@ -140,8 +144,8 @@ class GreedyGain(Attack):
     def trace(self, agreed: Agreed, modes: int) -> Trace:
         return Trace(agreed.one_mode(self.strength, modes), agreed.channel.transmittance)
 
-    def bits_per_row(self, agreed: Agreed, modes: int) -> float:
-        return agreed.product_bits(self.strength)
+    def bits_per_mode(self, agreed: Agreed, modes: int) -> float:
+        return agreed.product_bits(self.strength) / modes
 
 
 @dataclass(frozen=True)
@@ -164,10 +168,10 @@ class AllModes(Attack):
         excess = agreed.channel.transmittance_back * agreed.tap(self.strength).returned_excess
         return Trace(NoiseProfile.uniform(excess), agreed.channel.transmittance)
 
-    def bits_per_row(self, agreed: Agreed, modes: int) -> float:
+    def bits_per_mode(self, agreed: Agreed, modes: int) -> float:
         tap = agreed.tap(self.strength)
         signal = 2 * agreed.mean_photons * agreed.channel.transmittance_in * tap.signal_gain
-        return modes * math.log1p(signal / (tap.measured_variance + 1)) / math.log(2)
+        return math.log1p(signal / (tap.measured_variance + 1)) / math.log(2)
 
 
 @dataclass(frozen=True)
@@ -192,10 +196,12 @@ class HeterodyneResend(Attack):
         noise = agreed.one_mode(agreed.gain, modes).mixed(resent, self.strength)
         return Trace(noise, agreed.channel.transmittance)
 
+    def bits_per_mode(self, agreed: Agreed, modes: int) -> float:
+        return self.strength * heterodyne_bits(agreed.mean_photons * agreed.channel.transmittance_in)
+
     def bits_per_row(self, agreed: Agreed, modes: int) -> float:
-        intercepted = heterodyne_bits(agreed.mean_photons * agreed.channel.transmittance_in)
         honest = agreed.product_bits(agreed.gain)
-        return self.strength * modes * intercepted + (1 - self.strength) * honest
+        return modes * self.bits_per_mode(agreed, modes) + (1 - self.strength) * honest
 
 
 @dataclass(frozen=True)
@@ -219,9 +225,11 @@ class ChannelSubstitution(Attack):
     def trace(self, agreed: Agreed, modes: int) -> Trace:
         return Trace(agreed.one_mode(agreed.gain, modes), self.strength)
 
+    def bits_per_mode(self, agreed: Agreed, modes: int) -> float:
+        return heterodyne_bits(agreed.mean_photons * (1 - self.strength))
+
     def bits_per_row(self, agreed: Agreed, modes: int) -> float:
-        kept = heterodyne_bits(agreed.mean_photons * (1 - self.strength))
-        return modes * kept + agreed.product_bits(agreed.gain)
+        return modes * self.bits_per_mode(agreed, modes) + agreed.product_bits(agreed.gain)
 
 
 @dataclass(frozen=True)
@@ -244,11 +252,31 @@ class FibreTap(Attack):
         left = agreed.channel.transmittance * (1 - self.strength)
         return Trace(agreed.one_mode(agreed.gain, modes), left)
 
-    def bits_per_row(self, agreed: Agreed, modes: int) -> float:
-        return modes * heterodyne_bits(agreed.mean_photons * self.strength)
+    def bits_per_mode(self, agreed: Agreed, modes: int) -> float:
+        return heterodyne_bits(agreed.mean_photons * self.strength)
 
 
-ATTACKS: tuple[type[Attack], ...] = (GreedyGain, AllModes, HeterodyneResend, ChannelSubstitution, FibreTap)
+@dataclass(frozen=True)
+class Injection(Attack):
+    """A third party sends noise of its own into the fibre on the way back, ``strength`` SNU in every mode
+    at the server's receiver. It learns nothing, and can only make the parties stop."""
+
+    name = "injection"
+    symbol = "ε'"
+
+    def _check(self) -> None:
+        if self.strength < 0:
+            self._refuse("Give a noise of at least 0 SNU.")
+
+    def trace(self, agreed: Agreed, modes: int) -> Trace:
+        noise = agreed.one_mode(agreed.gain, modes).raised(self.strength)
+        return Trace(noise, agreed.channel.transmittance)
+
+    def bits_per_mode(self, agreed: Agreed, modes: int) -> float:
+        return 0.0
+
+
+ATTACKS: tuple[type[Attack], ...] = (GreedyGain, AllModes, HeterodyneResend, ChannelSubstitution, FibreTap, Injection)
 """Every attack on the returned light."""
 
 
@@ -277,4 +305,5 @@ def usual_attacks(agreed: Agreed) -> tuple[Attack, ...]:
         HeterodyneResend(1.0),
         ChannelSubstitution(0.99),
         FibreTap(0.01),
+        Injection(0.01),
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import h5py
 import numpy as np
 
 from labctl.errors import RecordError
-from labctl.events import Interval, Leakage, NoiseCheck
+from labctl.events import AttackResult, Interval, Leakage, NoiseCheck, RecoveryResult
 from labctl.values import Scalar
 
 _NAN = float("nan")
@@ -112,6 +113,31 @@ def read_check(values: Mapping[str, Scalar]) -> NoiseCheck:
         threshold=None if math.isnan(threshold) else threshold,
         technical=float(values.get("technical_snu", 0.0)),
     )
+
+
+def attack(value: AttackResult) -> dict[str, Scalar]:
+    """An attack as attributes; ``alarm_image`` is -1 where there was no alarm."""
+    return {**asdict(value), "alarm_image": -1 if value.alarm_image is None else value.alarm_image}
+
+
+def read_attack(values: Mapping[str, Scalar]) -> AttackResult:
+    """Inverse of :func:`attack`."""
+    image = int(values["alarm_image"])
+    return AttackResult(
+        name=str(values["name"]),
+        strength=float(values["strength"]),
+        samples=int(values["samples"]),
+        bits_per_mode=float(values["bits_per_mode"]),
+        measured=bool(values["measured"]),
+        expected_bits_per_mode=float(values["expected_bits_per_mode"]),
+        alarm_image=None if image < 0 else image,
+    )
+
+
+def read_recovery(values: Mapping[str, Scalar]) -> RecoveryResult:
+    """Of the attributes that a recovery's fields make."""
+    numbers = {name: float(values[name]) for name in ("overlap", "expected", "bound")}
+    return RecoveryResult(images=int(values["images"]), **numbers)
 
 
 def _sure(values: Mapping[str, Scalar], name: str, unit: str = "") -> Interval:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.errors import RecordError
-from labctl.events import AlarmRaised, LightOff, RunFinished, RunStarted, Status, Verdict
+from labctl.events import AdversaryResult, AlarmRaised, LightOff, RunFinished, RunStarted, Status, Verdict
 from labctl.record import attributes, schema
 from labctl.values import SafeState, Snapshot
 
@@ -36,7 +36,8 @@ class Run:
     ``images``: column name -> array, one row per image ((rows, classes) for ``scores``); ``layers``: the same for each
     layer, which may be one row ahead when the run ended within an image; ``units``: unit of each column, by
     "images/<column>" and "layers/<column>". ``finished`` is None while the run goes on, and stays so when its process
-    was killed.
+    was killed. ``recovered``: what a curious server found of the first images, shape (images, height, width), and
+    ``overlaps``: how well, of all, shape (images,); None where there was none.
     """
 
     path: Path
@@ -49,6 +50,8 @@ class Run:
     finished: RunFinished | None
     alarm: AlarmRaised | None
     light_off: LightOff | None
+    overlaps: NDArray[Any] | None = None
+    recovered: NDArray[Any] | None = None
 
 
 def open_run(path: Path) -> Run:
@@ -97,6 +100,7 @@ def _read(path: Path, file: h5py.File) -> Run:
         layers.append(table)
         found |= {f"layers/{name}": unit for name, unit in units.items()}
     result = _group(file, schema.RESULT) if schema.RESULT in file else None
+    overlaps, recovered = (None, None) if result is None else _recovered(result)
     return Run(
         path=path,
         status=_one_of(head["status"], Status),
@@ -108,6 +112,8 @@ def _read(path: Path, file: h5py.File) -> Run:
         finished=None if result is None else _finished(result),
         alarm=None if result is None else _alarm(result),
         light_off=_light_off(file),
+        overlaps=overlaps,
+        recovered=recovered,
     )
 
 
@@ -145,7 +151,27 @@ def _finished(result: h5py.Group) -> RunFinished:
         layers=tuple(
             attributes.read_check(attributes.get(_group(layers, str(number)))) for number in range(len(layers))
         ),
+        adversary=_adversary(result),
     )
+
+
+def _adversary(result: h5py.Group) -> AdversaryResult | None:
+    attack, recovery = (
+        attributes.get(_group(result, name)) if name in result else None for name in (schema.ATTACK, schema.RECOVERY)
+    )
+    if attack is None and recovery is None:
+        return None
+    return AdversaryResult(
+        None if attack is None else attributes.read_attack(attack),
+        None if recovery is None else attributes.read_recovery(recovery),
+    )
+
+
+def _recovered(result: h5py.Group) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    if schema.RECOVERY not in result:
+        return None, None
+    group = _group(result, schema.RECOVERY)
+    return _dataset(group, "overlaps")[()], _dataset(group, "pictures")[()]
 
 
 def _alarm(result: h5py.Group) -> AlarmRaised | None:

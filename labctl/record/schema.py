@@ -19,6 +19,8 @@ CALIBRATION = "calibration"
 IMAGES = "images"
 LAYERS = "layers"
 RESULT = "result"
+ATTACK = "attack"
+RECOVERY = "recovery"
 SAFE_STATE = "safe_state"
 
 

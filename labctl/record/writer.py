@@ -14,6 +14,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +24,9 @@ import numpy as np
 from labctl.clock import Clock, SystemClock
 from labctl.errors import RecordError
 from labctl.events import (
+    AdversaryResult,
     AlarmRaised,
+    DataRecovered,
     EventBus,
     ImageFinished,
     LayerMeasured,
@@ -74,6 +77,7 @@ class RunRecorder:
         self._flushed_s = self._synced_s = 0.0
         self._alarm: AlarmRaised | None = None
         self._light_off: LightOff | None = None
+        self._recovered: list[DataRecovered] = []
 
     @property
     def path(self) -> Path | None:
@@ -87,6 +91,7 @@ class RunRecorder:
         bus.subscribe(ImageFinished, self._on_image)
         bus.subscribe(AlarmRaised, self._on_alarm)
         bus.subscribe(LightOff, self._on_light_off)
+        bus.subscribe(DataRecovered, self._recovered.append)
         bus.subscribe(RunFinished, self._on_finished)
 
     def close(self) -> None:
@@ -228,6 +233,8 @@ class RunRecorder:
             with h5py.File(finishing, "r+", libver="latest") as file:
                 file[schema.PROVENANCE].attrs["finished"] = _iso(self._wall_time())
                 _write_end(file, event, self._alarm, self._light_off)
+                if event.adversary is not None:
+                    _write_adversary(file[schema.RESULT], event.adversary, self._recovered)
                 file.flush()
                 os.fsync(file.id.get_vfd_handle())
             os.replace(finishing, self._path)
@@ -296,3 +303,14 @@ def _write_end(file: h5py.File, event: RunFinished, alarm: AlarmRaised | None, l
             group = dark.create_group(state.instrument)
             attributes.put(group, {"dark": state.dark, "problem": state.problem})
             attributes.put(group.create_group("readings"), state.readings)
+
+
+def _write_adversary(result: h5py.Group, found: AdversaryResult, recovered: list[DataRecovered]) -> None:
+    if found.attack is not None:
+        attributes.put(result.create_group(schema.ATTACK), attributes.attack(found.attack))
+    if found.recovery is not None:
+        group = result.create_group(schema.RECOVERY)
+        attributes.put(group, asdict(found.recovery))
+        group.create_dataset("overlaps", data=np.array([each.overlap for each in recovered], "f8"))
+        pictures = [each.picture for each in recovered if each.picture is not None]
+        group.create_dataset("pictures", data=np.array(pictures, "f8"))

@@ -61,8 +61,8 @@ class Simulated:
 def make(study: Study) -> Result:
     """Simulate runs at every strength, and set them beside what the test's own recursion says."""
     images, runs = (QUICK_RUN, QUICK_RUNS) if study.quick else (FULL_RUN, FULL_RUNS)
-    plan = _plan(study.shapes(), images, _receiver(study))
-    found = [_simulate(study, plan, index, gain, runs) for index, gain in enumerate(STRENGTHS)]
+    plan = plan_of(study, images)
+    found = [simulate(study, plan, (FIGURE, index), gain, runs) for index, gain in enumerate(STRENGTHS)]
     curve = [assess(plan, AGREED, GreedyGain(gain)) for gain in CURVE]
     comparisons = [_compare_published(*each) for each in PUBLISHED]
     comparisons += [_compare_power(each) for each in found]
@@ -75,6 +75,11 @@ def make(study: Study) -> Result:
     return Result(COLUMNS, [_row(each) for each in found], comparisons, draw)
 
 
+def plan_of(study: Study, images: int) -> VerificationPlan:
+    """The check of a run of so many images at the agreed point."""
+    return _plan(study.shapes(), images, _receiver(study))
+
+
 def _receiver(study: Study) -> Receiver:
     return study.sample((FIGURE, 2000), AGREED.gain, AGREED.mean_photons).receiver
 
@@ -85,11 +90,11 @@ def _plan(shapes: list[tuple[int, int]], images: int, receiver: Receiver) -> Ver
     return VerificationPlan(nulls, receiver, images, FALSE_ALARMS)
 
 
-def _simulate(study: Study, plan: VerificationPlan, index: int, gain: float, runs: int) -> Simulated:
-    """The data set over and over, cut into runs."""
+def simulate(study: Study, plan: VerificationPlan, point: tuple[int, ...], gain: float, runs: int) -> Simulated:
+    """A greedy client: the data set over and over, cut into runs. ``point``: as for :meth:`Study.sample`."""
     wanted = runs * plan.images
     passes = -(-wanted // study.experiment.images)
-    parts = [study.sample((FIGURE, index, part), gain, AGREED.mean_photons) for part in range(passes)]
+    parts = [study.sample((*point, part), gain, AGREED.mean_photons) for part in range(passes)]
     places = [(part, image) for part in parts for image in range(len(part.predictions))]
     alarms = [_alarm(plan, places[first : first + plan.images]) for first in range(0, wanted, plan.images)]
     return Simulated(assess(plan, AGREED, GreedyGain(gain)), np.array(alarms))

@@ -19,7 +19,7 @@ from labctl.reproduce.study import CONFIDENCE, Study
 from labctl.version import __version__
 
 #: Names of the figures, each a module of this package with make(study) -> Result.
-FIGURES: Final = ("accuracy", "plane", "leakage", "detection")
+FIGURES: Final = ("accuracy", "plane", "leakage", "detection", "attacks")
 DPI: Final = 160
 SIZE_INCHES: Final = (6.4, 4.2)
 

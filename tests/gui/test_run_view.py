@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from gui.app import replay
 from gui.run_view import RunView, text_summary
 from labctl.errors import RecordError
+from labctl.events import AdversaryResult, AttackResult, RecoveryResult
 from labctl.record import Run, open_run
 from labctl.session import run as run_session
 
@@ -47,6 +49,16 @@ def test_words_for_those_who_do_not_see_it(qtbot: QtBot, recorded: Run) -> None:
     assert "verdict: accepted" in view.summary.text()
     assert view.noise.accessibleDescription() == view.summary.text()
     assert any("SIMULATED" in label.text() for label in view.findChildren(QLabel))
+
+
+def test_words_about_the_dishonest(recorded: Run) -> None:
+    assert recorded.finished is not None
+    attack = AttackResult("tap", 0.1, 500, 0.4812, True, 0.4854, None)
+    adversary = AdversaryResult(attack, RecoveryResult(25, 0.34, 0.246, 0.698))
+    text = text_summary(replace(recorded, finished=replace(recorded.finished, adversary=adversary)))
+    assert "attack tap of strength 0.1 told 0.4812 bits per mode, measured" in text
+    assert "overlap of 0.340" in text
+    assert "attack" not in text_summary(recorded)
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:

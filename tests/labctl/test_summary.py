@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from labctl.errors import InstrumentLost
-from labctl.events import Interval
+from labctl.events import AdversaryResult, AttackResult, Interval, RecoveryResult
 from labctl.summary import failure, summary
 from tests.labctl import sample_run
 
@@ -42,6 +42,7 @@ def test_all_keys_with_their_values() -> None:
         "transmittance": {"value": 0.9999, "low": 0.9990, "high": 1.0008},
         "leakage": LEAKAGE,
         "threshold": 0.016,
+        "adversary": None,
         "seed": 7,
         "simulated": True,
     }
@@ -87,3 +88,27 @@ def test_failure_of_any_other_kind() -> None:
         "run_file": None,
     }
     assert failure(RuntimeError(), None)["error"]["message"] == "RuntimeError"
+
+
+def test_what_the_dishonest_got() -> None:
+    attack = AttackResult("tap", 0.1, 5000, 0.48, True, float("inf"), None)
+    adversary = AdversaryResult(attack, RecoveryResult(20, 0.34, 0.246, 0.698))
+    found = summary(sample_run.finished(adversary=adversary), sample_run.started(), None)["adversary"]
+    assert found == {
+        "attack": {
+            "name": "tap",
+            "strength": 0.1,
+            "samples": 5000,
+            "bits_per_mode": 0.48,
+            "measured": True,
+            "expected_bits_per_mode": None,
+            "alarm_image": None,
+        },
+        "recovery": {"images": 20, "overlap": 0.34, "expected": 0.246, "bound": 0.698},
+    }
+    for one in (AdversaryResult(attack, None), AdversaryResult(None, adversary.recovery)):
+        found = summary(sample_run.finished(adversary=one), sample_run.started(), None)["adversary"]
+        assert (found["attack"] is None, found["recovery"] is None) == (
+            one.attack is None,
+            one.recovery is None,
+        )

@@ -39,7 +39,7 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_unknown_figure_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("beauty", "--out", str(tmp_path / "none")) == exits.USAGE
-    assert "accuracy, plane, leakage, detection" in capsys.readouterr().err
+    assert "accuracy, plane, leakage, detection, attacks" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
 

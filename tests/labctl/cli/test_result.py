@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labctl.cli.result import show_result
-from labctl.events import Leakage
+from labctl.events import AdversaryResult, AttackResult, Leakage, RecoveryResult
 from tests.labctl import sample_run
 
 
@@ -52,3 +52,20 @@ def test_a_run_without_images(capsys: pytest.CaptureFixture[str]) -> None:
     assert "sample on the bench ideal" in text
     assert "verdict: ABORTED" in text
     assert "leak" not in text
+
+
+@pytest.mark.parametrize(("alarm_image", "seen"), [(None, "no alarm"), (12, "alarm in image 13")])
+def test_what_the_dishonest_got(alarm_image: int | None, seen: str, capsys: pytest.CaptureFixture[str]) -> None:
+    attack = AttackResult("tap", 0.1, 5000, 0.4812, True, 0.4854, alarm_image)
+    adversary = AdversaryResult(attack, RecoveryResult(20, 0.34, 0.246, 0.698))
+    show_result(sample_run.started(), sample_run.finished(adversary=adversary), None)
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"attack: tap 0.1 {seen}" in text
+    assert "attacker learns, per mode 0.4812 bits in theory 0.4854 bits" in text
+    assert "data recovered, overlap 0.34 in theory 0.246, bound 0.698" in text
+
+
+def test_a_greedy_client_s_gain_is_marked_as_computed(capsys: pytest.CaptureFixture[str]) -> None:
+    adversary = AdversaryResult(AttackResult("greedy", 3.0, 0, 0.037, False, 0.037, None), None)
+    show_result(sample_run.started(), sample_run.finished(adversary=adversary), None)
+    assert "0.037 bits by formula" in " ".join(capsys.readouterr().out.split())

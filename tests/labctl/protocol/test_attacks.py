@@ -130,7 +130,7 @@ def test_no_measurement_tells_more_than_the_holevo_bound(
 
 def test_attacks_by_name() -> None:
     assert named_attack("greedy", 2.0) == GreedyGain(2.0)
-    assert [kind.name for kind in ATTACKS] == ["greedy", "all-modes", "resend", "substitution", "tap"]
+    assert [kind.name for kind in ATTACKS] == ["greedy", "all-modes", "resend", "substitution", "tap", "injection"]
     with pytest.raises(ConfigError, match="unknown attack") as caught:
         named_attack("bribery", 1.0)
     assert "greedy, all-modes" in caught.value.remedy

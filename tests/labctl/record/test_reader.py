@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from labctl.errors import RecordError
-from labctl.events import AlarmRaised, Event, EventBus
+from labctl.events import (
+    AdversaryResult,
+    AlarmRaised,
+    AttackResult,
+    DataRecovered,
+    Event,
+    EventBus,
+    RecoveryResult,
+)
 from labctl.record import RunRecorder, open_run
 from tests.labctl import sample_run
 
@@ -160,3 +168,24 @@ def test_a_tampered_file_is_refused(path: Path, harm: Callable[[h5py.File], None
         harm(file)
     with pytest.raises(RecordError, match="sample-7"):
         open_run(path)
+
+
+@pytest.mark.parametrize("alarm_image", [None, 0, 12])
+def test_what_the_dishonest_got_comes_back(tmp_path: Path, alarm_image: int | None) -> None:
+    attack = AttackResult("tap", 0.1, 5000, 0.48, True, 0.485, alarm_image)
+    recovery = RecoveryResult(2, 0.3, 0.25, 0.7)
+    guesses = [DataRecovered(0, 0.2, ((0.6, 0.0), (0.8, 0.0))), DataRecovered(1, 0.4, None)]
+    ended = sample_run.finished(0, adversary=AdversaryResult(attack, recovery))
+    run = open_run(record(tmp_path, [sample_run.started(), *guesses, ended]))
+    assert run.finished == ended
+    assert run.overlaps is not None
+    assert run.recovered is not None
+    assert run.overlaps.tolist() == [0.2, 0.4]
+    assert run.recovered.tolist() == [[[0.6, 0.0], [0.8, 0.0]]]
+
+
+def test_an_attack_alone_comes_back(tmp_path: Path) -> None:
+    attack = AttackResult("greedy", 3.0, 0, 0.03, False, 0.03, 4)
+    ended = sample_run.finished(0, adversary=AdversaryResult(attack, None))
+    run = open_run(record(tmp_path, [sample_run.started(), ended]))
+    assert (run.finished, run.overlaps, run.recovered) == (ended, None, None)

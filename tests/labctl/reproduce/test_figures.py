@@ -14,8 +14,9 @@ import pytest
 
 from labctl.datasets import Dataset
 from labctl.errors import ConfigError, DataError
+from labctl.protocol.attacks import ATTACKS
 from labctl.protocol.estimation import Receiver
-from labctl.reproduce import accuracy, detection, leakage, plane
+from labctl.reproduce import accuracy, attacks, detection, leakage, plane
 from labctl.reproduce.output import FIGURES, chosen, reproduce
 from labctl.reproduce.result import within
 from labctl.reproduce.study import Accuracy, Study, load_study
@@ -219,3 +220,20 @@ def test_a_folder_that_cannot_be_made(study: Study, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ConfigError, match="--out"):
         reproduce(["leakage"], study, tmp_path / "file" / "out", Ticks(), lambda text: None)
+
+
+def test_every_attack_has_a_curve_and_its_runs(study: Study) -> None:
+    """Strong attacks: all that are simulated at their strongest alarm, and a tap does not (false alarms once in a
+    thousand)."""
+    found = attacks.make(study)
+    assert {row[0] for row in found.rows} == {kind.name for kind in ATTACKS}
+    simulated = {row[0]: row for row in found.rows if row[8]}
+    assert set(simulated) == {kind.name for kind in ATTACKS} - {"substitution"}
+    assert {name: row[9] / row[8] for name, row in simulated.items() if name != "greedy"} == {
+        "all-modes": 1,
+        "resend": 1,
+        "injection": 1,
+        "tap": 0,
+    }
+    for name in ("all-modes", "tap"):
+        assert simulated[name][13] == pytest.approx(simulated[name][6], rel=0.1)
