@@ -25,7 +25,7 @@ from labctl.parties.client import Client
 from labctl.parties.curious import CuriousServer
 from labctl.parties.server import Server
 from labctl.parties.verifier import Verifier
-from labctl.protocol.gates import GateLimits
+from labctl.protocol.gates import GateLimits, check_clearance
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,10 @@ class Assembly:
         self.client.accept_terms()
 
     def light_on(self) -> None:
-        """Laser and signal first: the amplifier is never pumped without input."""
+        """Laser and signal first: the amplifier is never pumped without input. Raises GateError while all is dark."""
+        bench, limits = self.experiment.bench, GateLimits()
+        for name, role in (("client_receiver", bench.client_receiver), ("server_receiver", bench.server_receiver)):
+            check_clearance(name, role.electronic_noise, limits)
         self._calibrate()
         self.transmitter.set_light(True)
         self.amplifier.set_emission(True)

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from labctl.errors import ConfigError
 from labctl.schema import (
@@ -165,6 +165,8 @@ class BenchConfig(StrictModel):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
     visa_library: Annotated[str, Field(pattern=r"^@?\w*$|^.+@\w+$|^/.+$")]
     calibrated: str = ""
+    calibrated_at: AwareDatetime | None = None
+    calibration_valid_hours: Annotated[float, Field(gt=0)] | None = None
     sample_rate: SampleRate
     instruments: Annotated[dict[InstrumentName, InstrumentEntry], Field(min_length=1)]
     laser: LaserRole
@@ -198,6 +200,12 @@ class BenchConfig(StrictModel):
         """The same bench with another technical noise, SNU."""
         technical = {"technical_excess": excess, "technical_excess_se": standard_error}
         return self.model_copy(update={"link": self.link.model_copy(update=technical)})
+
+    @model_validator(mode="after")
+    def _calibration_is_dated(self) -> BenchConfig:
+        if self.calibration_valid_hours is not None and self.calibrated_at is None:
+            raise ValueError("calibration_valid_hours needs calibrated_at: valid since when")
+        return self
 
     @model_validator(mode="after")
     def _instruments_exist(self) -> BenchConfig:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from labctl.bench import Bench, open_bench
+from labctl.config import BenchConfig
 from labctl.engine import Engine, RunControl
 from labctl.errors import BudgetSpent, GateError, InterlockError, LabctlError, RunAborted, UnsafeState
 from labctl.events import EventBus, LightOff, RunFinished, RunStarted, Status, Verdict
 from labctl.experiment import Experiment, load_experiment
 from labctl.ledger.run import RunLedgers
 from labctl.plan import Plan
+from labctl.protocol.gates import GateLimits, check_calibration_age
 from labctl.record import RunRecorder
 
 #: Errors that end a run in order, without the software or an instrument having failed.
@@ -63,8 +66,16 @@ def run(  # noqa: PLR0913  (keywords of a call that people type)
     return outcome
 
 
-def run_experiment(experiment: Experiment, bus: EventBus, control: RunControl, out_dir: Path | None) -> Outcome:
+def run_experiment(
+    experiment: Experiment,
+    bus: EventBus,
+    control: RunControl,
+    out_dir: Path | None,
+    wall_time: Callable[[], float] = time.time,
+) -> Outcome:
     """Execute an experiment that was checked. Errors that labctl foresees come back in the outcome, others are raised.
+
+    ``wall_time``: seconds since 1970, by which the bench's calibration may have become too old (a GateError).
 
     Either way the bench has been put into the safe state first, and the run file has its final status. The run's
     leakage ledgers are asked before the bench is opened, and settled after it was closed.
@@ -75,6 +86,7 @@ def run_experiment(experiment: Experiment, bus: EventBus, control: RunControl, o
         recorder.attach(bus)
     ending = _Ending(bus)
     try:
+        _check_calibration(experiment.bench, wall_time())
         with (
             RunLedgers(experiment, bus) as ledgers,
             open_bench(experiment.bench_path, experiment.bench) as bench,
@@ -94,6 +106,12 @@ def run_experiment(experiment: Experiment, bus: EventBus, control: RunControl, o
     if recorder is not None:
         recorder.close()
     return Outcome(ending.started, finished, recorder.path if recorder else None, ending.error)
+
+
+def _check_calibration(bench: BenchConfig, now_s: float) -> None:
+    if bench.calibrated_at is not None and bench.calibration_valid_hours is not None:
+        limits = GateLimits(calibration_age_s=3600 * bench.calibration_valid_hours)
+        check_calibration_age(f"bench {bench.name}", bench.calibrated_at.timestamp(), now_s, limits)
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labctl.config import ReceiverRole
-from labctl.errors import GateError
 from labctl.interfaces import Digitizer, HomodyneDetector
 from labctl.optics.drive import RowLayout, Timing
-from labctl.values import Quadrature, Trace
+from labctl.protocol.gates import check_clipping
+from labctl.values import Quadrature
 
 
 class CollectedMode(HomodyneDetector):
@@ -68,14 +68,5 @@ class DualQuadrature(HomodyneDetector):
 
 def _read(digitizer: Digitizer, role: ReceiverRole, channel: int, bins: int, modes: int) -> Quadrature:
     trace = digitizer.read(channel)
-    _refuse_clipped(digitizer.name, trace)
+    check_clipping(digitizer.name, trace.clipped(), trace.codes.size)
     return Quadrature.of(trace, bins, modes, role.volts_per_snu)
-
-
-def _refuse_clipped(name: str, trace: Trace) -> None:
-    clipped = trace.clipped()
-    if clipped:
-        raise GateError(
-            f"{name}: {clipped} of {trace.codes.size} samples lie outside the digitizer's range",
-            "Raise the receiver's full_scale in bench.toml (and calibrate again), or lower mean_photons.",
-        )

@@ -10,7 +10,7 @@ import pytest
 from labctl.assembly import Assembly
 from labctl.bench import open_bench
 from labctl.config import RunConfig
-from labctl.errors import ConfigError
+from labctl.errors import ConfigError, GateError
 from labctl.experiment import prepare_experiment
 from tests.fakes import FakeLibrary, fake_bench, use_fakes
 
@@ -73,6 +73,20 @@ def test_a_bench_without_monitor(tmp_path: Path) -> None:
         assembly.light_on()
         assembly.watch.check()
     assert assembly.watch.monitor is None
+
+
+@pytest.mark.parametrize("receiver", ["client_scope", "server_scope"])
+def test_too_little_clearance_stays_dark(tmp_path: Path, receiver: str) -> None:
+    """A receiver whose shot noise stands only 7 dB above its electronic noise measures nothing that counts."""
+    digitizer = f'digitizer = "{receiver}"'
+    job = experiment(tmp_path, {digitizer: f"{digitizer}\nelectronic_noise = 0.2"})
+    with open_bench(job.bench_path, job.bench) as bench:
+        assembly = Assembly.build(job, bench)
+        assembly.prepare()
+        with pytest.raises(GateError, match="above the electronic noise"):
+            assembly.light_on()
+        assert not FakeLibrary.latest.units["laser"].emission()
+        assert not FakeLibrary.latest.units["amplifier"].emission()
 
 
 @pytest.mark.parametrize(("adversary", "pump", "returned"), [(None, 0.05, 1 / 1.3), (3.0, 0.15, 1 / 3)])

@@ -242,6 +242,13 @@ RESOURCE = 'resource = "TCPIP0::192.168.10.11::5000::SOCKET"'
         ),
         ("channel = 1\nv_pi", "channel = 0\nv_pi", "tap.channel", "greater than or equal to 1"),
         ('name = "ideal"', 'name = "my bench"', "name", "pattern"),
+        ('name = "ideal"', 'name = "x"\ncalibrated_at = 2026-11-24T09:00:00', "calibrated_at", "timezone"),
+        (
+            'name = "ideal"',
+            'name = "x"\ncalibrated_at = 2026-11-24T09:00:00Z\ncalibration_valid_hours = 0',
+            "calibration_valid_hours",
+            "greater than 0",
+        ),
     ],
 )
 def test_wrong_bench(tmp_path: Path, old: str, new: str, key: str, said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from labctl.config import RunConfig
 from labctl.engine import RunControl
 from labctl.errors import (
     ConfigError,
+    GateError,
     InstrumentLost,
     InterlockError,
     RecordError,
@@ -208,6 +210,30 @@ def test_a_bench_that_does_not_open(tmp_path: Path) -> None:
     assert outcome.accuracy is None
     assert outcome.started is None
     assert said == [outcome.finished]
+
+
+CALIBRATED = "calibrated_at = 2026-11-24T09:00:00+01:00\ncalibration_valid_hours = 12"
+
+
+@pytest.mark.parametrize(("hours", "said"), [(11.9, ""), (12.1, "calibrated 43560 s ago"), (-1.0, "from now")])
+def test_a_stale_calibration(tmp_path: Path, hours: float, said: str) -> None:
+    """Nothing is opened, and the run counts as aborted, with its reason."""
+    bench = fake_bench(tmp_path, {'visa_library = "@labctl"': f'visa_library = "@labctl"\n{CALIBRATED}'})
+    tables = {"name": "r", "dataset": "digits", "model": "digits", "gain": 2.0, "mean_photons": 4.0, "images": 1}
+    experiment = prepare_experiment(RunConfig(bench=str(bench), **tables))
+    begun_s = datetime.fromisoformat("2026-11-24T08:00:00+00:00").timestamp()
+    outcome = run_experiment(experiment, EventBus(), RunControl(), None, lambda: begun_s + 3600 * hours)
+    assert outcome.finished.status == ("aborted" if said else "complete")
+    if said:
+        assert isinstance(outcome.error, GateError)
+        assert said in outcome.error.message
+        assert outcome.started is None
+
+
+def test_a_validity_without_a_date(tmp_path: Path) -> None:
+    changes = {'visa_library = "@labctl"': 'visa_library = "@labctl"\ncalibration_valid_hours = 12'}
+    with pytest.raises(ConfigError, match="needs calibrated_at"):
+        execute(tmp_path, changes=changes)
 
 
 def test_a_part_played_by_the_wrong_kind(tmp_path: Path) -> None:
