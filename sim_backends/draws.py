@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
+from numpy.typing import NDArray
 
 
 class Stream(IntEnum):
@@ -27,6 +31,22 @@ class Stream(IntEnum):
     RETURNED_EXCESS = 9
 
 
+#: What SFC64 is seeded with.
+WORDS = 3
+
+
+class _Seed(ISeedSequence):
+    """Words that were made already."""
+
+    def __init__(self, words: NDArray[np.uint64]) -> None:
+        self._words = words
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[Any]:
+        if n_words != len(self._words) or np.dtype(dtype) != self._words.dtype:
+            raise ValueError(f"{n_words} words of {dtype} are not what was made")
+        return self._words
+
+
 @dataclass(frozen=True)
 class Draws:
     """``count``: how many shots were made since ``key`` was set."""
@@ -35,7 +55,15 @@ class Draws:
     key: tuple[int, ...]
     count: int
 
+    @cached_property
+    def _words(self) -> NDArray[np.uint64]:
+        """One hash for all streams, shape (streams, WORDS): hashing is what takes long."""
+        sequence = np.random.SeedSequence(self.seed, spawn_key=(self.count, len(self.key), *self.key))
+        words = sequence.generate_state(len(Stream) * WORDS, np.uint64)
+        return np.asarray(words, dtype=np.uint64).reshape(-1, WORDS)
+
     def generator(self, stream: Stream) -> np.random.Generator:
         """A generator at the beginning of a stream."""
-        sequence = np.random.SeedSequence(self.seed, spawn_key=(stream, self.count, len(self.key), *self.key))
-        return np.random.Generator(np.random.SFC64(sequence))
+        # SFC64 takes any ISeedSequence; numpy's stubs do not know.
+        seed = cast(np.random.SeedSequence, _Seed(self._words[stream]))
+        return np.random.Generator(np.random.SFC64(seed))
