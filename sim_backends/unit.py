@@ -59,6 +59,7 @@ class Connection:
         self.stream = stream
         self.framing = unit.new_framing()
         self.arrived = threading.Condition(unit.lock)
+        self.readers = 0  # that wait for it
         self.lost = False
         self._replies: deque[bytes] = deque()
         self._position = 0  # in the first reply
@@ -88,7 +89,8 @@ class Connection:
         self._replies.append(reply)
         if rest:
             self._replies.append(rest)
-        self.arrived.notify_all()
+        if self.readers:
+            self.arrived.notify_all()
 
     @property
     def answered(self) -> bool:

@@ -232,6 +232,9 @@ class LabctlVisaLibrary(VisaLibraryBase):
     ) -> StatusCode:
         """Attributes of a real line (baud rate and the like) are kept, and change nothing."""
         status = self._session(session).set(int(attribute), attribute_state)
+        if status is _SUCCESS:
+            self._last_status = self._last_status_in_session[session] = status
+            return status
         return self.handle_return_value(session, status)
 
     def disable_event(

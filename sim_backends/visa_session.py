@@ -130,7 +130,11 @@ class Session:
                 return connection.rest(count), StatusCode.error_timeout
             wake = unit.wake_in_s()
             waits = [seconds for seconds in (remaining, wake) if seconds is not None]
-            connection.arrived.wait(min(waits) if waits else None)
+            connection.readers += 1
+            try:
+                connection.arrived.wait(min(waits) if waits else None)
+            finally:
+                connection.readers -= 1
             unit.elapse()
 
     def close(self) -> None:
