@@ -26,10 +26,11 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 from labctl import __version__
-from labctl.config import AdversaryConfig, RunConfig
+from labctl.config import RunConfig
 from labctl.engine import RunControl
 from labctl.events import EventBus
 from labctl.experiment import load_experiment, prepare_experiment
+from labctl.run_tables import AdversaryConfig
 from labctl.session import Outcome, run_experiment
 from labctl.summary import summary
 

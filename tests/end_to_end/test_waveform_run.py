@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labctl.config import LedgerConfig, RunConfig, WeightsLedgerConfig, load_bench
+from labctl.config import RunConfig, load_bench
 from labctl.errors import ConfigError, LabctlError
 from labctl.events import AlarmRaised, ImageFinished, LayerMeasured, RunStarted
 from labctl.experiment import load_experiment, prepare_experiment
+from labctl.run_tables import LedgerConfig, WeightsLedgerConfig
 from labctl.sampler import open_sampler
 from labctl.shipped import bench_path, examples
 from sim_backends.lab import Lab, open_lab

@@ -9,10 +9,11 @@ import pytest
 from labctl.adversary import Referee, agreed_terms, expected_bits_per_mode, mounted_attack
 from labctl.assembly import Assembly
 from labctl.bench import open_bench
-from labctl.config import AdversaryConfig, RunConfig
+from labctl.config import RunConfig
 from labctl.events import AttackResult
 from labctl.experiment import Experiment, prepare_experiment
 from labctl.protocol.attacks import FibreTap, GreedyGain, heterodyne_bits
+from labctl.run_tables import AdversaryConfig
 
 
 def experiment(gain: float = 1.3, **adversary: Any) -> Experiment:

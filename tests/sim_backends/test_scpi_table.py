@@ -6,12 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim_backends.scpi_header import Node, compile_pattern, match_header
 from sim_backends.scpi_table import (
     CommandTable,
-    Node,
-    compile_pattern,
     kept,
-    match_header,
     query,
     split_outside_quotes,
 )

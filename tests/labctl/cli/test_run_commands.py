@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from labctl.cli import app
-from labctl.config import LedgerConfig
 from labctl.engine import RunControl
 from labctl.errors import ConfigError, GateError, InstrumentLost, InterlockError, LabctlError, RunAborted, UnsafeState
 from labctl.events import Event, EventBus, RunFinished, RunStarted
+from labctl.run_tables import LedgerConfig
 from labctl.session import Outcome
 from tests.labctl import sample_run
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from labctl.cli import exits
-from labctl.config import LedgerConfig, RunConfig
+from labctl.config import RunConfig
 from labctl.engine import RunControl
 from labctl.errors import BudgetRefusal, BudgetSpent, InstrumentLost, LedgerError, RunAborted
 from labctl.events import EventBus, ImageFinished, LayerMeasured, LightOff
@@ -19,6 +19,7 @@ from labctl.ledger.run import RunLedgers
 from labctl.ledger.weights import WeightsCharge, weights_book, weights_charges
 from labctl.protocol.leakage import weight_leakage
 from labctl.record import open_run
+from labctl.run_tables import LedgerConfig
 from labctl.session import Outcome, run_experiment
 from tests.fakes import FakeLibrary, fake_bench, use_fakes
 from tests.labctl.test_engine import when
