@@ -13,6 +13,7 @@ from typing import TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from labctl import extensions
 from labctl.clock import Clock
 from labctl.config import BenchConfig, InstrumentEntry, load_bench
 from labctl.errors import ConfigError, InstrumentError, LabctlError
@@ -156,11 +157,11 @@ def _library(config: BenchConfig, path: Path) -> InstrumentLibrary:
 
 def _make(name: str, entry: InstrumentEntry, library: InstrumentLibrary) -> Instrument:
     try:
-        driver = resolve_name(entry.driver)
-    except (ImportError, AttributeError, ValueError) as error:
+        driver = extensions.load(entry.driver, extensions.DRIVERS)
+    except ConfigError as error:
         raise ConfigError(
-            f"instruments.{name}: there is no driver {entry.driver!r} ({error})",
-            "Mend 'driver' in bench.toml, e.g. \"drivers.santec_tsl570:TSL570\".",
+            f"instruments.{name}: there is no driver {entry.driver!r}: {error}",
+            f"Mend 'driver' in bench.toml, e.g. \"drivers.santec_tsl570:TSL570\". {error.remedy}",
         ) from None
     if not (isinstance(driver, type) and issubclass(driver, Instrument)):
         raise ConfigError(

@@ -37,9 +37,11 @@ InstrumentName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class InstrumentEntry(StrictModel):
-    """``driver``: "module:Class"; ``resource``: a VISA resource string; ``options``: the driver's own."""
+    """``driver``: "module:Class", or the name under which an installed package registers it; ``resource``: a VISA
+    resource string; ``options``: the driver's own.
+    """
 
-    driver: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+    driver: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$|^[A-Za-z][\w-]*$")]
     resource: Annotated[str, Field(min_length=1)]
     options: dict[str, str | int | float | bool | list[int]] = Field(default_factory=dict)
 

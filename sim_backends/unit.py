@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import ClassVar, Protocol
 
+from labctl import extensions
 from labctl.errors import ConfigError
 from sim_backends.faults import Fault
 from sim_backends.scpi_input import InputBuffer, Message
@@ -343,7 +344,10 @@ def open_unit(
 
 
 def _front_end(model: str, name: str) -> type[Unit]:
-    remedy = "Name a module of sim_backends that simulates an instrument, such as 'santec_tsl570'."
+    remedy = (
+        "Name a module of sim_backends that simulates an instrument, such as 'santec_tsl570', or the name under which"
+        " an installed package registers one."
+    )
     if not re.fullmatch(r"[a-z][a-z0-9_]*", model):
         raise ConfigError(f"unit {name!r}: {model!r} is no model of a simulated instrument", remedy)
     path = f"sim_backends.{model}"
@@ -352,8 +356,18 @@ def _front_end(model: str, name: str) -> type[Unit]:
     except ModuleNotFoundError as error:
         if error.name != path:
             raise
-        raise ConfigError(f"unit {name!r}: there is no simulated {model!r}", remedy) from None
+        return _registered(model, name, remedy)
     for value in vars(module).values():
         if isinstance(value, type) and issubclass(value, Unit) and model == value.MODEL:
             return value
     raise ConfigError(f"unit {name!r}: {model!r} is no model of a simulated instrument", remedy)
+
+
+def _registered(model: str, name: str, remedy: str) -> type[Unit]:
+    """A unit that another package brings."""
+    if model not in extensions.registered(extensions.SIMULATED_UNITS):
+        raise ConfigError(f"unit {name!r}: there is no simulated {model!r}", remedy)
+    found = extensions.load(model, extensions.SIMULATED_UNITS)
+    if not (isinstance(found, type) and issubclass(found, Unit)):
+        raise ConfigError(f"unit {name!r}: what is registered as {model!r} is no simulated instrument", remedy)
+    return found

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("labctl", "drivers", "sim_backends", "gui")
-VOCABULARY = {"errors", "units", "values", "interfaces", "clock", "schema", "shipped"}
+VOCABULARY = {"errors", "units", "values", "interfaces", "clock", "schema", "shipped", "extensions"}
 #: The shape of a mode is one for those who send it and for the optics that it passes.
 SHAPES = {"sim_backends": {"labctl.dsp.pulses"}}
 

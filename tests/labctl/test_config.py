@@ -232,7 +232,7 @@ RESOURCE = 'resource = "TCPIP0::192.168.10.11::5000::SOCKET"'
             "instruments.laser.driver",
             "pattern",
         ),
-        (DRIVER, 'driver = "TSL570"', "instruments.laser.driver", "pattern"),
+        (DRIVER, 'driver = "santec:"', "instruments.laser.driver", "pattern"),
         (DRIVER, 'driver = ""', "instruments.laser.driver", "pattern"),
         (
             RESOURCE,
