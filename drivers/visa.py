@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -37,6 +38,8 @@ T = TypeVar("T")
 #: A part of a message: text, bytes, or samples that travel as they lie in memory.
 Part = str | bytes | memoryview
 
+#: The control instrument of a simulated lab.
+CONTROL_RESOURCE: Final = "SIM"
 DEFAULT_TIMEOUT_S: Final = 5.0
 MAX_TEXT_REPLY: Final = 1 << 20
 MAX_BLOCK: Final = 1 << 29
@@ -88,8 +91,7 @@ class Pace:
 class VisaLibrary:
     """A VISA library: "@ivi" or "@py" for a real bench, "<bench.toml>@labctl" for a simulated one.
 
-    Raises ConfigError when there is no such library; what a simulated lab's own configuration
-    raises passes through.
+    Raises ConfigError when there is no such library, and what a simulated lab's own configuration raises.
     """
 
     def __init__(self, library: str | VisaLibraryBase) -> None:
@@ -115,10 +117,16 @@ class VisaLibrary:
         self._connections.append(connection)
         return connection
 
+    def resources(self) -> list[str]:
+        """Instruments that the library lists: sockets only where it knows them, no control instrument, no adapters."""
+        with warnings.catch_warnings(action="ignore"):  # of ways to look that are not installed
+            listed = self._manager.list_resources("?*")
+        return [each for each in listed if each.upper().endswith(("::INSTR", "::SOCKET", "::RAW"))]
+
     def control(self) -> SimControl | None:
         """The simulated lab's control instrument, opened at the first call; None on real ones."""
         if self.simulated and self._control is None:
-            connection = self.connect("simulated lab", "SIM")
+            connection = self.connect("simulated lab", CONTROL_RESOURCE)
             connection.open()
             self._control = SimControl(connection)
         return self._control

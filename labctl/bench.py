@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
 from pkgutil import resolve_name
@@ -13,7 +12,7 @@ from typing import TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from labctl import extensions
+from labctl import extensions, locks
 from labctl.clock import Clock
 from labctl.config import BenchConfig, InstrumentEntry, load_bench
 from labctl.errors import ConfigError, InstrumentError, LabctlError
@@ -28,7 +27,8 @@ from labctl.interfaces import (
     SimulationControl,
     WaveformGenerator,
 )
-from labctl.values import Identity, SafeState, Snapshot
+from labctl.locks import Held
+from labctl.values import SafeState, Snapshot
 
 #: Who goes dark first: pumps, what lets the signal out, laser and local oscillator, then drives; listeners last.
 SAFE_ORDER = (Amplifier, Attenuator, Laser, WaveformGenerator, Digitizer, PowerMeter, Instrument)
@@ -38,25 +38,28 @@ VISA_LIBRARY = "drivers.visa:VisaLibrary"
 Kind = TypeVar("Kind", bound=Instrument)
 
 
-@dataclass(frozen=True)
-class BenchReport:
-    """What ``labctl bench check`` found out about one instrument."""
-
-    name: str
-    driver: str
-    resource: str
-    identity: Identity | None = None
-    state: Snapshot = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
-
-
 class Bench:
     """The opened instruments of one bench file, by the names they have there."""
 
-    def __init__(self, config: BenchConfig, library: InstrumentLibrary, instruments: Mapping[str, Instrument]) -> None:
+    def __init__(
+        self, path: Path, config: BenchConfig, library: InstrumentLibrary, instruments: Mapping[str, Instrument]
+    ) -> None:
+        self.subject = str(path.resolve())
         self.config = config
         self.instruments = instruments
         self._library = library
+        self._held: list[Held] = []
+
+    def hold(self) -> None:
+        """Keep other programs of this computer out; where the bench is simulated in here, only say that it is.
+
+        Raises InstrumentBusy for an instrument that another program holds.
+        """
+        if self.config.simulated:
+            self._held.append(locks.attend(self.subject))
+            return
+        for name, entry in self.config.instruments.items():
+            self._held.append(locks.take(name, entry.resource))
 
     @property
     def simulated(self) -> bool:
@@ -131,6 +134,8 @@ class Bench:
         for instrument in reversed(list(self.instruments.values())):
             instrument.close()
         self._library.close()
+        for held in self._held:
+            held.release()
 
 
 def _safe_rank(instrument: Instrument) -> int:
@@ -141,21 +146,23 @@ def _safe(instrument: Instrument) -> SafeState:
     try:
         return instrument.safe_state()
     except Exception as error:  # noqa: BLE001  (a driver's own fault must not keep the next one from going dark)
-        return _unreached(instrument, str(error) or type(error).__name__)
+        return unreached(instrument, str(error) or type(error).__name__)
 
 
-def _unreached(instrument: Instrument, problem: str) -> SafeState:
+def unreached(instrument: Instrument, problem: str) -> SafeState:
     """What can be said of one that gave no read-back: only listeners emit nothing in any case."""
     return SafeState(instrument.name, dark=isinstance(instrument, Digitizer | PowerMeter), problem=problem)
 
 
-def _library(config: BenchConfig, path: Path) -> InstrumentLibrary:
+def open_library(config: BenchConfig, path: Path) -> InstrumentLibrary:
+    """The VISA library of a bench file. Raises ConfigError."""
     name = f"{path.resolve()}@labctl" if config.simulated else config.visa_library
     library: InstrumentLibrary = resolve_name(VISA_LIBRARY)(name)
     return library
 
 
-def _make(name: str, entry: InstrumentEntry, library: InstrumentLibrary) -> Instrument:
+def make_instrument(name: str, entry: InstrumentEntry, library: InstrumentLibrary) -> Instrument:
+    """The driver of one entry, not opened. Raises ConfigError."""
     try:
         driver = extensions.load(entry.driver, extensions.DRIVERS)
     except ConfigError as error:
@@ -207,16 +214,17 @@ def open_bench(path: Path, config: BenchConfig | None = None) -> Iterator[Bench]
     Raises ConfigError for a wrong file; InstrumentError that names every instrument that failed to open.
     """
     config = config or load_bench(path)
-    library = _library(config, path)
+    library = open_library(config, path)
     try:
-        instruments = {name: _make(name, entry, library) for name, entry in config.instruments.items()}
-        bench = Bench(config, library, instruments)
+        instruments = {name: make_instrument(name, entry, library) for name, entry in config.instruments.items()}
+        bench = Bench(path, config, library, instruments)
         bench.check_parts()
     except BaseException:
         library.close()
         raise
     try:
-        failures = _open_all(bench)
+        bench.hold()
+        failures = open_all(bench)
         if failures:
             raise _joined(failures)
         yield bench
@@ -224,7 +232,8 @@ def open_bench(path: Path, config: BenchConfig | None = None) -> Iterator[Bench]
         bench.close()
 
 
-def _open_all(bench: Bench) -> dict[str, LabctlError]:
+def open_all(bench: Bench) -> dict[str, LabctlError]:
+    """Open every instrument, side by side on a real bench; what failed, by name."""
     workers = 1 if bench.simulated else len(bench.instruments)
     with ThreadPoolExecutor(max_workers=workers) as pool:
         results = {name: pool.submit(_attempt, instrument.open, name) for name, instrument in bench.instruments.items()}
@@ -238,57 +247,3 @@ def _joined(failures: Mapping[str, LabctlError]) -> LabctlError:
     return InstrumentError(
         ", ".join(failures), f"could not be opened: {text}", "Check power and cables of each, then try again."
     )
-
-
-def check_bench(path: Path) -> list[BenchReport]:
-    """Open every instrument on its own and report identity, state and problems; none keeps the others from it."""
-    config = load_bench(path)
-    library = _library(config, path)
-    try:
-        return [_report(name, entry, library) for name, entry in config.instruments.items()]
-    finally:
-        library.close()
-
-
-def _report(name: str, entry: InstrumentEntry, library: InstrumentLibrary) -> BenchReport:
-    base = BenchReport(name, entry.driver, entry.resource)
-    try:
-        instrument = _make(name, entry, library)
-    except ConfigError as error:
-        return BenchReport(name, entry.driver, entry.resource, problems=(str(error),))
-    try:
-        instrument.open()
-        return BenchReport(
-            name,
-            entry.driver,
-            entry.resource,
-            instrument.identity,
-            instrument.snapshot(),
-            tuple(instrument.problems()),
-        )
-    except LabctlError as error:
-        return BenchReport(base.name, base.driver, base.resource, problems=(str(error),))
-    finally:
-        instrument.close()
-
-
-def safe_bench(path: Path) -> tuple[SafeState, ...]:
-    """Put a bench into the safe state, as far as its instruments can be reached."""
-    config = load_bench(path)
-    library = _library(config, path)
-    try:
-        instruments = {name: _make(name, entry, library) for name, entry in config.instruments.items()}
-        bench = Bench(config, library, instruments)
-        failures = _open_all(bench)
-        try:
-            return tuple(
-                _unreached(instruments[state.instrument], str(failures[state.instrument]))
-                if state.instrument in failures
-                else state
-                for state in bench.safe_state()
-            )
-        finally:
-            for instrument in instruments.values():
-                instrument.close()
-    finally:
-        library.close()

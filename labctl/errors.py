@@ -61,6 +61,10 @@ class InstrumentLost(InstrumentError):
     """The instrument does not answer or its connection broke: check cable and power, then reconnect."""
 
 
+class InstrumentBusy(InstrumentError):
+    """Another program on this computer holds the instrument: wait for it, or end it."""
+
+
 class InstrumentTimeout(InstrumentLost):
     """No complete answer within the deadline."""
 

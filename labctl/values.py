@@ -156,3 +156,18 @@ class SafeState:
     dark: bool
     readings: Snapshot = field(default_factory=dict)
     problem: str = ""
+
+
+@dataclass(frozen=True)
+class FoundInstrument:
+    """What answers at a VISA resource.
+
+    ``driver``: "module:Class" or a registered name, "" where no driver knows it, for the reason in ``problem``.
+    ``kind``: the name of its class in :mod:`labctl.interfaces`.
+    """
+
+    resource: str
+    driver: str = ""
+    kind: str = ""
+    identity: Identity | None = None
+    problem: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# A bench made dark in a test ends no program but those of the same tests.
+os.environ.setdefault("LABCTL_LOCKS", tempfile.mkdtemp(prefix="labctl-test-locks-"))
 
 _MNIST_VARIABLE = "LABCTL_MNIST"
 _THREAD_GRACE_S = 2.0

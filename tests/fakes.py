@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import labctl.bench
 from labctl.clock import Clock, SteppedClock
+from labctl.errors import InstrumentLost
 from labctl.interfaces import Amplifier, Attenuator, Digitizer, Instrument, Laser, PowerMeter, WaveformGenerator
 from labctl.shipped import examples
 from labctl.values import DigitizerCapabilities, GeneratorCapabilities, Identity, Range, SafeState, Snapshot, Trace
@@ -84,8 +85,9 @@ class FakeLibrary:
     made: ClassVar[int] = 0
 
     def __init__(self, name: str) -> None:
-        config, _ = load_world(Path(name.removesuffix("@labctl")))
-        self.simulated = True
+        self.simulated = name.endswith("@labctl")
+        bench = Path(name.removesuffix("@labctl")) if self.simulated else examples() / "ideal.bench.toml"
+        config, _ = load_world(bench)
         self.world = World(config)
         self.units: dict[str, Any] = {}
         self.log: list[tuple[Any, ...]] = []
@@ -396,6 +398,20 @@ class FakeDigitizer(Fake, Digitizer):
 
     def stop(self) -> None:
         self.did("stop")
+
+
+class LostLaser(FakeLaser):
+    """Cannot be reached."""
+
+    def open(self) -> None:
+        raise InstrumentLost(self.name, "does not answer", "Plug it in.")
+
+
+class LostMeter(FakePowerMeter):
+    """Cannot be reached either."""
+
+    def open(self) -> None:
+        raise InstrumentLost(self.name, "is silent")
 
 
 def fake_bench(folder: Path, changes: Mapping[str, str] | None = None) -> Path:

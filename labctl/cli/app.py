@@ -11,6 +11,7 @@ import typer
 
 from labctl.cli import (
     bench_commands,
+    bench_discovery,
     budget_command,
     exits,
     gui_command,
@@ -53,6 +54,9 @@ app.command()(budget_command.noise_budget)
 app.command()(power_command.power)
 app.command()(reproduce_command.reproduce)
 bench.command()(bench_commands.check)
+bench.command("list")(bench_discovery.list_)
+bench.command()(bench_discovery.new)
+bench.command()(bench_commands.snapshot)
 bench.command()(bench_commands.safe)
 bench.command()(bench_commands.technical_noise)
 ledger.command()(ledger_commands.show)

@@ -1,7 +1,8 @@
-"""``labctl bench check``, ``labctl bench safe`` and ``labctl bench technical-noise``."""
+"""``labctl bench check``, ``snapshot``, ``safe`` and ``technical-noise``."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,8 +12,9 @@ from labctl.cli.report import print_json, say
 from labctl.cli.signals import stopping_in_order
 
 if TYPE_CHECKING:
-    from labctl.bench import BenchReport
+    from labctl.config import BenchConfig
     from labctl.technical import TechnicalMeasurement
+    from labctl.upkeep import BenchReport
     from labctl.values import SafeState, Snapshot
 
 BenchArgument = Annotated[str, typer.Argument(metavar="BENCH", help="BENCH.toml, or a shipped bench: ideal, telecom.")]
@@ -22,26 +24,41 @@ RUN = "digits-telecom"
 
 
 def check(bench: BenchArgument) -> int:
-    """Open every instrument; show who answers, its state, and its problems."""
-    from labctl.bench import check_bench
+    """Open every instrument; show who answers, its limits, its state, its problems, and how old the calibration is."""
+    from labctl.config import load_bench
     from labctl.shipped import bench_path
+    from labctl.upkeep import check_bench
 
-    reports = check_bench(bench_path(bench))
+    path = bench_path(bench)
+    config = load_bench(path)
+    reports = check_bench(path)
     for each in reports:
         _show(each)
+    print(_calibration(config))
     bad = [each.name for each in reports if each.problems]
     if bad:
         say(f"{len(bad)} of {len(reports)} instruments have problems: {', '.join(bad)}")
     return exits.ERROR if bad else exits.ACCEPTED
 
 
+def snapshot(bench: BenchArgument) -> int:
+    """Print every setting and reading of every instrument, and who it is, as one JSON object."""
+    from labctl.shipped import bench_path
+    from labctl.upkeep import snapshot_bench
+
+    path = bench_path(bench)
+    taken_at = datetime.now(UTC).isoformat(timespec="seconds")
+    print_json({"bench": str(path), "taken_at": taken_at, "instruments": snapshot_bench(path)})
+    return exits.ACCEPTED
+
+
 def safe(bench: BenchArgument) -> int:
     """Put everything into the safe state (light off), and read back that it is. A signal does not keep it from that."""
-    from labctl.bench import safe_bench
     from labctl.shipped import bench_path
+    from labctl.upkeep import safe_bench
 
     with stopping_in_order(lambda reason: None) as request:
-        states = safe_bench(bench_path(bench))
+        states = safe_bench(bench_path(bench), say)
     for each in states:
         _show_safe(each)
     lit = [each.instrument for each in states if not each.dark]
@@ -99,11 +116,26 @@ def _show_technical(found: TechnicalMeasurement) -> None:
     print(found.toml())
 
 
+def _calibration(bench: BenchConfig) -> str:
+    """Of what kind it is and how old, in one line."""
+    told = f"calibration: {bench.calibrated or 'not described'}"
+    if bench.calibrated_at is None:
+        return f"{told}; not dated (calibrated_at)"
+    hours = (datetime.now(UTC) - bench.calibrated_at).total_seconds() / 3600
+    valid = bench.calibration_valid_hours
+    if valid is None:
+        return f"{told}; {hours:.1f} hours old"
+    state = "STALE" if hours > valid else "valid"
+    return f"{told}; {hours:.1f} hours old, {state} (calibration_valid_hours = {valid:g})"
+
+
 def _show(report: BenchReport) -> None:
     print(f"{report.name}: {'PROBLEM' if report.problems else 'ok'}")
     print(f"    identity   {report.identity or 'unknown'}")
     print(f"    driver     {report.driver}")
     print(f"    resource   {report.resource}")
+    if report.limits:
+        print(f"    limits     {', '.join(f'{key} {value}' for key, value in report.limits.items())}")
     if report.state:
         print(f"    state      {_readings(report.state)}")
     for problem in report.problems:

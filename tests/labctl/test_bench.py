@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from labctl.bench import check_bench, open_bench, safe_bench
+from labctl.bench import open_bench
 from labctl.errors import ConfigError, InstrumentError, InstrumentLost
 from labctl.interfaces import Amplifier, Laser
-from tests.fakes import FakeLaser, FakeLibrary, FakePowerMeter, fake_bench, use_fakes
+from tests.fakes import FakeLaser, FakeLibrary, fake_bench, use_fakes
 
 SAFE_ORDER = [
     "amplifier",
@@ -102,19 +102,9 @@ def test_a_driver_s_own_fault_is_not_blamed_on_its_options(tmp_path: Path) -> No
         pass
 
 
-class LostLaser(FakeLaser):
-    def open(self) -> None:
-        raise InstrumentLost(self.name, "does not answer", "Plug it in.")
-
-
-class LostMeter(FakePowerMeter):
-    def open(self) -> None:
-        raise InstrumentLost(self.name, "is silent")
-
-
 def test_every_instrument_that_fails_to_open_is_named(tmp_path: Path) -> None:
-    one = {"tests.fakes:FakeLaser": "tests.labctl.test_bench:LostLaser"}
-    two = {**one, "tests.fakes:FakePowerMeter": "tests.labctl.test_bench:LostMeter"}
+    one = {"tests.fakes:FakeLaser": "tests.fakes:LostLaser"}
+    two = {**one, "tests.fakes:FakePowerMeter": "tests.fakes:LostMeter"}
     with pytest.raises(InstrumentLost, match="laser: does not answer"), open_bench(fake_bench(tmp_path, one)):
         pass
     with pytest.raises(InstrumentError, match="laser: does not answer; power_meter: is silent") as caught:  # noqa: SIM117
@@ -158,33 +148,3 @@ def test_snapshots_say_who_and_what(tmp_path: Path) -> None:
         "firmware": "0",
         "opened": True,
     }
-
-
-def test_check_reports_each_on_its_own(tmp_path: Path) -> None:
-    changes = {
-        "tests.fakes:FakeLaser": "tests.labctl.test_bench:LostLaser",
-        "tests.fakes:FakeAmplifier": "tests.fakes:NoSuchDriver",
-    }
-    reports = {report.name: report for report in check_bench(fake_bench(tmp_path, changes))}
-    assert sorted(reports) == sorted(SAFE_ORDER)
-    assert reports["laser"].problems == ("laser: does not answer",)
-    assert reports["laser"].identity is None
-    assert "no driver" in reports["amplifier"].problems[0]
-    well = reports["attenuator"]
-    assert str(well.identity) == "FAKE FakeAttenuator 1"
-    assert well.state == {"opened": True}
-    assert well.problems == ()
-    assert FakeLibrary.latest.closed
-
-
-def test_safe_bench_reaches_whom_it_can(tmp_path: Path) -> None:
-    changes = {
-        "tests.fakes:FakeLaser": "tests.labctl.test_bench:LostLaser",
-        "tests.fakes:FakePowerMeter": "tests.labctl.test_bench:LostMeter",
-    }
-    states = {state.instrument: state for state in safe_bench(fake_bench(tmp_path, changes))}
-    assert list(states) == SAFE_ORDER
-    assert [name for name, state in states.items() if not state.dark] == ["laser"]
-    assert "does not answer" in states["laser"].problem
-    assert "is silent" in states["power_meter"].problem
-    assert len(calls("close")) == 10

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from labctl import extensions
-from labctl.bench import check_bench
 from labctl.errors import ConfigError
 from labctl.shipped import bench_path
+from labctl.upkeep import check_bench
 
 CODE = '''
 """An instrument of another package: driver and simulated unit."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from labctl.bench import BenchReport
 from labctl.cli import app
+from labctl.shipped import bench_path
+from labctl.upkeep import BenchReport
 from labctl.values import Identity, SafeState
 from tests.labctl import sample_run
 
@@ -30,7 +32,7 @@ LOST = BenchReport("scope", "drivers.x:Y", "TCPIP0::h::5025::SOCKET", problems=(
 @pytest.fixture
 def bench_file(tmp_path: Path) -> str:
     path = tmp_path / "b.toml"
-    path.write_text("")
+    path.write_text(bench_path("ideal").read_text())
     return str(path)
 
 
@@ -40,17 +42,44 @@ def perform(*words: str) -> int:
 
 def test_a_healthy_bench(bench_file: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     asked: list[Path] = []
-    monkeypatch.setattr("labctl.bench.check_bench", lambda path: asked.append(path) or [LASER])
+    monkeypatch.setattr("labctl.upkeep.check_bench", lambda path: asked.append(path) or [LASER])
     assert perform("bench", "check", bench_file) == 0
     assert asked == [Path(bench_file)]
     text = capsys.readouterr().out
     assert text.startswith("laser: ok\n")
     for part in ("SANTEC TSL-570 1701", LASER.driver, LASER.resource, "wavelength_m 1.55012e-06", "emission False"):
         assert part in text
+    assert text.splitlines()[-1].startswith("calibration: design values")
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("calibrated_at = 2020-01-01T00:00:00Z", r"\d+\.\d hours old$"),
+        ("calibrated_at = 2020-01-01T00:00:00Z\ncalibration_valid_hours = 12", r"hours old, STALE .*= 12\)$"),
+        ("", r"not dated"),
+    ],
+)
+def test_the_age_of_the_calibration(
+    bench_file: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture, lines: str, told: str
+) -> None:
+    monkeypatch.setattr("labctl.upkeep.check_bench", lambda path: [LASER])
+    path = Path(bench_file)
+    path.write_text(f"{lines}\n{path.read_text()}")
+    assert perform("bench", "check", bench_file) == 0
+    assert re.search(told, capsys.readouterr().out.strip())
+
+
+def test_a_snapshot_is_one_json_object(bench_file: str, capsys: Capture) -> None:
+    assert perform("bench", "snapshot", bench_file) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["bench"] == bench_file
+    assert found["instruments"]["laser"]["model"] == "TSL-570"
+    assert found["instruments"]["laser"]["diode_on"] is False
 
 
 def test_one_instrument_with_a_problem(bench_file: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    monkeypatch.setattr("labctl.bench.check_bench", lambda path: [LASER, LOST])
+    monkeypatch.setattr("labctl.upkeep.check_bench", lambda path: [LASER, LOST])
     assert perform("bench", "check", bench_file) == 1
     shown = capsys.readouterr()
     assert "scope: PROBLEM" in shown.out
@@ -59,13 +88,13 @@ def test_one_instrument_with_a_problem(bench_file: str, monkeypatch: pytest.Monk
 
 
 def test_a_dark_bench(bench_file: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    monkeypatch.setattr("labctl.bench.safe_bench", lambda path: sample_run.light_off().readback)
+    monkeypatch.setattr("labctl.upkeep.safe_bench", lambda path, say: sample_run.light_off().readback)
     assert perform("bench", "safe", bench_file) == 0
     assert capsys.readouterr().out.startswith("laser: dark\n    read back  emission False\n")
 
 
 def test_a_bench_that_stays_lit(bench_file: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    monkeypatch.setattr("labctl.bench.safe_bench", lambda path: sample_run.light_off(dark=False).readback)
+    monkeypatch.setattr("labctl.upkeep.safe_bench", lambda path, say: sample_run.light_off(dark=False).readback)
     assert perform("bench", "safe", bench_file) == 1
     shown = capsys.readouterr()
     assert "laser: NOT CONFIRMED DARK" in shown.out
@@ -75,12 +104,12 @@ def test_a_bench_that_stays_lit(bench_file: str, monkeypatch: pytest.MonkeyPatch
 def test_a_signal_does_not_keep_a_bench_lit(bench_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
 
-    def safe_bench(path: Path) -> tuple[SafeState, ...]:
+    def safe_bench(path: Path, say: object) -> tuple[SafeState, ...]:
         os.kill(os.getpid(), signal.SIGTERM)
         done.append("dark")
         return sample_run.light_off().readback
 
-    monkeypatch.setattr("labctl.bench.safe_bench", safe_bench)
+    monkeypatch.setattr("labctl.upkeep.safe_bench", safe_bench)
     assert perform("bench", "safe", bench_file) == 143
     assert done == ["dark"]
 

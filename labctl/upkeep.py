@@ -1,0 +1,145 @@
+"""Looking after a bench: what answers, in which state it is, and how it gets dark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
+from pathlib import Path
+
+from labctl import locks
+from labctl.bench import Bench, make_instrument, open_all, open_bench, open_library, unreached
+from labctl.config import BenchConfig, InstrumentEntry, load_bench
+from labctl.errors import ConfigError, InstrumentBusy, LabctlError
+from labctl.interfaces import Instrument, InstrumentLibrary
+from labctl.values import Identity, Range, SafeState, Snapshot
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """What ``labctl bench check`` found out about one instrument. ``limits``: what it can do, told or declared."""
+
+    name: str
+    driver: str
+    resource: str
+    identity: Identity | None = None
+    state: Snapshot = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+def check_bench(path: Path) -> list[BenchReport]:
+    """Open every instrument on its own, side by side on a real bench, and report what it says.
+
+    None keeps the others from being looked at: one that fails, or that another program holds, has that as its problem.
+    """
+    config = load_bench(path)
+    library = open_library(config, path)
+    look = partial(_report, library=library, locked=not config.simulated)
+    try:
+        if config.simulated:  # one lab, one lock
+            return [look(name, entry) for name, entry in config.instruments.items()]
+        with ThreadPoolExecutor(max_workers=len(config.instruments)) as pool:
+            return list(pool.map(look, config.instruments, config.instruments.values()))
+    finally:
+        library.close()
+
+
+def _report(name: str, entry: InstrumentEntry, library: InstrumentLibrary, locked: bool) -> BenchReport:
+    failed = partial(BenchReport, name, entry.driver, entry.resource)
+    try:
+        instrument = make_instrument(name, entry, library)
+    except ConfigError as error:
+        return failed(problems=(str(error),))
+    with ExitStack() as stack:
+        try:
+            if locked:
+                stack.callback(locks.take(name, entry.resource).release)
+            stack.callback(instrument.close)
+            instrument.open()
+            return BenchReport(
+                name,
+                entry.driver,
+                entry.resource,
+                instrument.identity,
+                instrument.snapshot(),
+                limits_of(instrument),
+                tuple(instrument.problems()),
+            )
+        except LabctlError as error:
+            return failed(problems=(str(error),))
+
+
+def limits_of(instrument: Instrument) -> dict[str, str]:
+    """Ranges and capabilities that an opened driver carries, by name, in words."""
+    found: dict[str, str] = {}
+    for name in sorted(each for each in dir(type(instrument)) + list(vars(instrument)) if not each.startswith("_")):
+        if isinstance(getattr(type(instrument), name, None), property):
+            continue
+        value = getattr(instrument, name)
+        if isinstance(value, Range):
+            found[name] = str(value)
+        elif name == "capabilities" and is_dataclass(value):
+            found |= {each.name: str(getattr(value, each.name)) for each in fields(value)}
+        elif name in ("channels", "positions"):
+            found[name] = str(value)
+    return found
+
+
+def snapshot_bench(path: Path) -> dict[str, Snapshot]:
+    """Every setting and reading of every instrument, and who it is. Raises what :func:`open_bench` raises."""
+    with open_bench(path) as bench:
+        return bench.snapshots()
+
+
+def safe_bench(path: Path, say: Say = lambda text: None) -> tuple[SafeState, ...]:
+    """Put a bench into the safe state, as far as its instruments can be reached, whoever holds them.
+
+    Programs that hold them are asked to stop, and ended when they do not within a second; ``say`` is told of each. An
+    instrument of one that cannot be ended is spoken to all the same.
+    """
+    config = load_bench(path)
+    _end_others(path, config, say)
+    library = open_library(config, path)
+    with ExitStack() as stack:
+        stack.callback(library.close)
+        instruments = {name: make_instrument(name, entry, library) for name, entry in config.instruments.items()}
+        bench = Bench(path, config, library, instruments)
+        for instrument in instruments.values():
+            stack.callback(instrument.close)
+        for name, entry in config.instruments.items():
+            with suppress(InstrumentBusy):
+                if not config.simulated:
+                    stack.callback(locks.take(name, entry.resource).release)
+        failures = open_all(bench)
+        return tuple(
+            unreached(instruments[state.instrument], str(failures[state.instrument]))
+            if state.instrument in failures
+            else state
+            for state in bench.safe_state()
+        )
+
+
+def _end_others(path: Path, config: BenchConfig, say: Say) -> None:
+    if config.simulated:
+        subject = str(path.resolve())
+        for owner in locks.attending(subject):
+            told = locks.end(owner, partial(_left, subject, owner))
+            say(f"{told}; the simulated lab that it held was in it, and is no more")
+        return
+    for entry in config.instruments.values():
+        holder = locks.holder(entry.resource)
+        if holder is not None:
+            say(locks.end(holder, partial(_free, entry.resource)))
+
+
+def _left(subject: str, owner: locks.Owner) -> bool:
+    return all(each.pid != owner.pid for each in locks.attending(subject))
+
+
+def _free(resource: str) -> bool:
+    return locks.holder(resource) is None
