@@ -200,7 +200,7 @@ def test_what_nobody_foresaw_is_raised_after_the_dark(tmp_path: Path, fault: typ
 
 
 def test_a_bench_that_does_not_open(tmp_path: Path) -> None:
-    changes = {"tests.fakes:FakeLaser": "tests.labctl.test_bench:LostLaser"}
+    changes = {"tests.fakes:FakeLaser": "tests.fakes:LostLaser"}
     bus, said = EventBus(), []
     bus.subscribe(RunStarted, said.append)
     bus.subscribe(RunFinished, said.append)

@@ -181,7 +181,7 @@ def test_light_whose_return_was_not_read_counts_as_taken(desk: Desk, fault: Base
 
 
 def test_a_bench_that_does_not_open_leaks_nothing(desk: Desk) -> None:
-    outcome = desk.run(images=3, changes={"tests.fakes:FakeLaser": "tests.labctl.test_bench:LostLaser"})
+    outcome = desk.run(images=3, changes={"tests.fakes:FakeLaser": "tests.fakes:LostLaser"})
     assert isinstance(outcome.error, InstrumentLost)
     (charge,) = desk.charges()
     assert (charge.settled, charge.bits_per_weight) == (True, (0.0, 0.0))
