@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
+from drivers.pace import Pace
 from drivers.scpi import format_real, parse_finite, parse_integer
-from drivers.visa import LineSettings, Pace, VisaLibrary
+from drivers.visa import LineSettings, VisaLibrary
 from labctl.clock import Clock
 from labctl.errors import (
     ConfigError,

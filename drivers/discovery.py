@@ -14,7 +14,7 @@ from typing import Final
 
 from drivers.visa import VisaLibrary
 from labctl import extensions
-from labctl.errors import ConfigError, InstrumentTimeout, LabctlError, WrongInstrument
+from labctl.errors import ConfigError, InstrumentReply, InstrumentTimeout, LabctlError, WrongInstrument
 from labctl.interfaces import Instrument
 from labctl.values import FoundInstrument
 
@@ -72,7 +72,7 @@ def _ask(library: VisaLibrary, resource: str) -> FoundInstrument:
         except WrongInstrument as error:
             problem = error.message
             continue
-        except InstrumentTimeout as error:  # it speaks otherwise, or not at all
+        except (InstrumentTimeout, InstrumentReply) as error:  # it speaks otherwise, or not at all
             problem = error.message
             continue
         except LabctlError as error:

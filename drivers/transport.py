@@ -39,6 +39,10 @@ class MessageTooLong(Exception):
     """A reply longer than the caller allows."""
 
 
+class CutOff(Exception):
+    """A reply ended before its terminator."""
+
+
 class BadBlock(Exception):
     """What came is not a definite block."""
 
@@ -151,16 +155,23 @@ class Transport:
     def read_message(self, deadline: Deadline, limit: int) -> bytes:
         """One reply with its terminator. Raises MessageTooLong beyond ``limit`` bytes."""
         data, status = self._read(self._text_chunk, deadline)
-        if data.endswith(self._terminator) or self._ended(status):
+        if data.endswith(self._terminator):
             return bytes(data)
+        self._check_whole(data, status)
         parts = bytearray(data)
         while True:
             if len(parts) > limit:
                 raise MessageTooLong(f"{len(parts)} bytes came, {limit} are allowed")
             data, status = self._read(self._text_chunk, deadline)
             parts += data
-            if parts.endswith(self._terminator) or self._ended(status):
+            if parts.endswith(self._terminator):
                 return bytes(parts)
+            self._check_whole(parts, status)
+
+    def _check_whole(self, data: bytes | bytearray, status: StatusCode) -> None:
+        """A reply ends with its terminator AND with END (IEEE 488.2, 8.5); with END alone, a part of it is missing."""
+        if self._ended(status):
+            raise CutOff(f"{bytes(data[-40:])!r} is where the reply ends, without its terminator")
 
     def read_block(self, deadline: Deadline, limit: int) -> memoryview:
         """The data of one definite block; its terminator is read, and not returned.

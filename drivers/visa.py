@@ -22,8 +22,9 @@ from pyvisa.constants import StatusCode
 from pyvisa.errors import LibraryError, VisaIOError
 from pyvisa.highlevel import VisaLibraryBase
 
+from drivers.pace import Pace
 from drivers.sim_control import SimClock, SimControl
-from drivers.transport import BadBlock, Deadline, MessageTooLong, Transport
+from drivers.transport import BadBlock, CutOff, Deadline, MessageTooLong, Transport
 from labctl.clock import Clock, SystemClock
 from labctl.errors import (
     ConfigError,
@@ -43,13 +44,13 @@ CONTROL_RESOURCE: Final = "SIM"
 DEFAULT_TIMEOUT_S: Final = 5.0
 MAX_TEXT_REPLY: Final = 1 << 20
 MAX_BLOCK: Final = 1 << 29
-#: How often an instrument is asked for its name after a failure before it is given up.
-IDENTITY_ATTEMPTS: Final = 3
+#: How many answers to earlier questions are read away before an instrument's name after a failure.
+STALE_ANSWERS: Final = 10
 #: On a serial line, 8N1: a start bit and a stop bit come along.
 BITS_PER_BYTE: Final = 10
 
 _REACH = "Check its power and cable, and that no other program holds it; then run the bench check."
-_FAILURES = (VisaIOError, OSError, RuntimeError, MessageTooLong, BadBlock)
+_FAILURES = (VisaIOError, OSError, RuntimeError, MessageTooLong, BadBlock, CutOff)
 
 _managers_lock = threading.Lock()
 _manager_users: dict[pyvisa.ResourceManager, int] = {}
@@ -67,25 +68,6 @@ class LineSettings:
     write_terminator: bytes = b"\n"
     timeout_s: float = DEFAULT_TIMEOUT_S
     baud_rate: int | None = None
-
-
-class Pace:
-    """Silence of ``spacing_s`` before each message, by the bench's clock: for instruments that need it."""
-
-    def __init__(self, clock: Clock, spacing_s: float) -> None:
-        self._clock = clock
-        self._spacing_s = self._due_s = spacing_s
-        self._said_at = clock.now()  # who knows who spoke to it last
-
-    def wait(self) -> None:
-        """Return when the next message may be sent."""
-        left_s = self._due_s - max(0.0, self._clock.now() - self._said_at)  # a lab's clock may be set back
-        if left_s > 0:
-            self._clock.wait(left_s)
-
-    def said(self, sending_s: float = 0.0) -> None:
-        """A message was given to the line, which may need ``sending_s`` for it, and its answer read if it has one."""
-        self._said_at, self._due_s = self._clock.now(), self._spacing_s + sending_s
 
 
 class VisaLibrary:
@@ -179,7 +161,7 @@ class VisaConnection:
         self._lock = threading.RLock()
         self._transport: Transport | None = None
         self._opened = False
-        self._suspect = False
+        self._suspect = self._gave_up = False
         self._identity: tuple[str, str] | None = None
 
     # ---- life ---------------------------------------------------------------------------------
@@ -315,8 +297,9 @@ class VisaConnection:
     def _recover(self) -> None:
         """Get rid of answers that may still be under way, then hear the instrument's name."""
         deadline = Deadline(self.settings.timeout_s)
+        patient, self._gave_up = self._gave_up, True
         try:
-            if not self._cleared():
+            if not self._cleared(patient):
                 self._drop_transport()
                 self._transport = self._new_transport()
             if self._identity is not None and self._transport is not None:
@@ -324,34 +307,42 @@ class VisaConnection:
         except _FAILURES as error:
             self._suspect = True
             raise InstrumentLost(self.name, f"does not come back after a failure: {error}", _REACH) from error
-        self._suspect = False
+        self._suspect = self._gave_up = False
 
-    def _cleared(self) -> bool:
-        """Whether the line could be emptied; otherwise a new one is needed."""
+    def _cleared(self, patient: bool) -> bool:
+        """Whether the line could be emptied; otherwise a new one is needed.
+
+        ``patient``: it was tried in vain before, so that even the answer to that may still come.
+        """
         if self._transport is None or self._transport.renewable:
             return False
         try:
-            self._transport.clear()
+            if patient:
+                self._transport.clear(self.settings.timeout_s, 2 * self.settings.timeout_s)
+            else:
+                self._transport.clear()
         except (VisaIOError, OSError):  # broken, not only out of step
             return False
         return True
 
     def _confirm_identity(self, line: Transport, deadline: Deadline) -> None:
+        """Ask once, and read until the name comes: answers that were still under way come before it, and asking again
+        would leave an answer over that is taken for the next one's.
+        """
         query, expected = self._identity or ("", "")
-        reply = ""
-        for _ in range(IDENTITY_ATTEMPTS):
-            if self._pace is not None:
-                self._pace.wait()
-            try:
-                line.write(self._message((query,)), deadline)
+        if self._pace is not None:
+            self._pace.wait()
+        try:
+            line.write(self._message((query,)), deadline)
+            for _ in range(STALE_ANSWERS):
                 reply = self._text(line.read_message(deadline, MAX_TEXT_REPLY), query)
-            finally:
-                if self._pace is not None:
-                    self._pace.said()
-            if reply == expected:
-                return
-            if not line.renewable:
-                line.clear()
+                if reply == expected:
+                    return
+                if line.renewable:
+                    break
+        finally:
+            if self._pace is not None:
+                self._pace.said()
         raise WrongInstrument(
             self.name,
             f"after a failure of the line {reply[:80]!r} answers, it was {expected!r} before",
@@ -382,7 +373,7 @@ class VisaConnection:
 
     def _translated(self, error: BaseException, command: Part, deadline: Deadline) -> InstrumentError:
         shown = _shown(command)
-        if isinstance(error, MessageTooLong | BadBlock):
+        if isinstance(error, MessageTooLong | BadBlock | CutOff):
             return InstrumentReply(self.name, str(error), command=shown)
         if isinstance(error, VisaIOError) and error.error_code == StatusCode.error_timeout:
             return InstrumentTimeout(

@@ -32,6 +32,8 @@ from labctl.values import SafeState, Snapshot
 
 #: Who goes dark first: pumps, what lets the signal out, laser and local oscillator, then drives; listeners last.
 SAFE_ORDER = (Amplifier, Attenuator, Laser, WaveformGenerator, Digitizer, PowerMeter, Instrument)
+#: How often one that fails is told to go dark before the next one's turn.
+SAFE_ATTEMPTS = 2
 #: The driver library of all VISA instruments, found by name: labctl itself imports no pyvisa.
 VISA_LIBRARY = "drivers.visa:VisaLibrary"
 
@@ -143,10 +145,14 @@ def _safe_rank(instrument: Instrument) -> int:
 
 
 def _safe(instrument: Instrument) -> SafeState:
-    try:
-        return instrument.safe_state()
-    except Exception as error:  # noqa: BLE001  (a driver's own fault must not keep the next one from going dark)
-        return unreached(instrument, str(error) or type(error).__name__)
+    """Twice, if need be: what kept it from going dark may be over, such as errors that somebody else left behind."""
+    problem = ""
+    for _ in range(SAFE_ATTEMPTS):
+        try:
+            return instrument.safe_state()
+        except Exception as error:  # noqa: BLE001  (a driver's own fault must not keep the next one from going dark)
+            problem = str(error) or type(error).__name__
+    return unreached(instrument, problem)
 
 
 def unreached(instrument: Instrument, problem: str) -> SafeState:

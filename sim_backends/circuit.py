@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -18,10 +18,12 @@ import numpy as np
 from labctl.errors import ConfigError
 from labctl.units import db_to_ratio
 from sim_backends.config import WorldConfig
+from sim_backends.faults import UNDISTURBED, Disturbance
 from sim_backends.physics import (
     Complex,
     Double,
     Float,
+    IqImbalance,
     LoopDrive,
     iq_transfer,
     photons_per_bin,
@@ -109,6 +111,8 @@ class Circuit:
     def __init__(self, config: WorldConfig, states: Mapping[str, object]) -> None:
         self._config = config
         self._states = states
+        #: What is wrong with the units' light, by their names.
+        self.disturbances: dict[str, Disturbance] = {}
         #: Since the lab's clock began; what drifts has drifted for this long.
         self.time_s = 0.0
         self._sampled = None if config.waveform is None else SampledSender(config.waveform)
@@ -169,7 +173,34 @@ class Circuit:
         if not self.laser.emission or self.laser.shutter_closed:
             return 0.0
         drift = self._config.laser.power_drift_per_hour
-        return self.laser.power_w * max(0.0, 1 + drift * self.time_s / 3600) if drift else self.laser.power_w
+        power_w = self.laser.power_w * self._disturbed(self._config.places.laser).power_factor
+        return power_w * max(0.0, 1 + drift * self.time_s / 3600) if drift else power_w
+
+    def wavelength_m(self) -> float:
+        """Of the light that leaves the laser, in vacuum."""
+        return self.laser.wavelength_m + self._disturbed(self._config.places.laser).wavelength_shift_m
+
+    def _disturbed(self, unit: str) -> Disturbance:
+        return self.disturbances.get(unit, UNDISTURBED) if self.disturbances else UNDISTURBED
+
+    @property
+    def modulator_units(self) -> tuple[str, str]:
+        """Who drives its arms, in phase first."""
+        places = self._config.places
+        return places.modulator_i.partition(":")[0], places.modulator_q.partition(":")[0]
+
+    def _imbalance(self) -> IqImbalance:
+        """Of the modulator, now."""
+        physics = self._config.modulator
+        found = physics.imbalance(self.time_s)
+        if not self.disturbances:
+            return found
+        shifts = [self._disturbed(unit).bias_shift for unit in self.modulator_units]
+        return replace(
+            found,
+            bias_i_v=found.bias_i_v + shifts[0] * physics.v_pi_i,
+            bias_q_v=found.bias_q_v + shifts[1] * physics.v_pi_q,
+        )
 
     def bins_per_row(self) -> int:
         """The length of the unitary's drive; 0 when it is not driven."""
@@ -189,11 +220,11 @@ class Circuit:
             in_phase.output_on,
             quadrature.output_on,
             self.emitted_power_w(),
-            self.laser.wavelength_m,
+            self.wavelength_m(),
             self.attenuation_db(),
             self.bin_rate_hz,
             bins,
-            self._config.modulator.imbalance(self.time_s),
+            self._imbalance(),
         )
         if key not in self._launches:
             field = self._field(in_phase, quadrature)
@@ -208,7 +239,7 @@ class Circuit:
         return self._launches[key]
 
     def _field(self, in_phase: GeneratorChannelState, quadrature: GeneratorChannelState) -> Complex:
-        photons = photons_per_bin(self.emitted_power_w(), self.laser.wavelength_m, self.sample_rate_hz)
+        photons = photons_per_bin(self.emitted_power_w(), self.wavelength_m(), self.sample_rate_hz)
         photons *= db_to_ratio(-(self._config.modulator.loss + self.attenuation_db()))
         return np.asarray(np.sqrt(photons) * self._transfer(in_phase, quadrature))
 
@@ -219,8 +250,7 @@ class Circuit:
         v_i, v_q = _repeated(v_i, length), _repeated(v_q, length)
         if self._sampled is not None:
             v_i, v_q = self._sampled.electrodes(v_i, v_q, self.sample_rate_hz)
-        imbalance = physics.imbalance(self.time_s)
-        return np.asarray(iq_transfer(v_i, v_q, physics.v_pi_i, physics.v_pi_q, imbalance), np.complex128)
+        return np.asarray(iq_transfer(v_i, v_q, physics.v_pi_i, physics.v_pi_q, self._imbalance()), np.complex128)
 
     def client(self, bins: int) -> ClientOptics:
         """The client's optics for rows of ``bins`` bins."""

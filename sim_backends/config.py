@@ -29,6 +29,7 @@ from labctl.schema import (
     read_toml,
     validate,
 )
+from sim_backends.faults import FAULTS
 from sim_backends.physics import IqImbalance
 from sim_backends.waveform_schema import WaveformWorld
 
@@ -204,6 +205,23 @@ class MonitorPhysics(StrictModel):
     fraction: Fraction = 0.1
 
 
+class FaultEntry(StrictModel):
+    """A fault (:data:`sim_backends.faults.FAULTS`) of ``unit``, from ``at`` of the lab's clock on, to ``until``."""
+
+    unit: str
+    fault: Annotated[str, Field(pattern=r"^[A-Za-z]+$")]
+    at: Seconds = 0.0
+    until: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _known_and_forward(self) -> FaultEntry:
+        if self.fault.upper() not in FAULTS:
+            raise ValueError(f"there is no fault {self.fault!r}; there are {', '.join(sorted(FAULTS))}")
+        if self.until is not None and self.until <= self.at:
+            raise ValueError("until must come after at")
+        return self
+
+
 class WorldConfig(StrictModel):
     """The whole ``[world]`` table."""
 
@@ -219,6 +237,14 @@ class WorldConfig(StrictModel):
     server_receiver: ReceiverPhysics = ReceiverPhysics()
     monitor: MonitorPhysics = MonitorPhysics()
     waveform: WaveformWorld | None = None
+    faults: list[FaultEntry] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _faults_have_a_unit(self) -> WorldConfig:
+        for entry in self.faults:
+            if entry.unit not in self.units:
+                raise ValueError(f"faults: {entry.unit!r} is no unit of [world.units]")
+        return self
 
     @model_validator(mode="after")
     def _nothing_idle(self) -> WorldConfig:

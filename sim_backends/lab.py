@@ -9,7 +9,7 @@ from labctl.errors import ConfigError
 from labctl.shipped import bench_path
 from sim_backends.attacks import Attack, AttackKind
 from sim_backends.config import load_world
-from sim_backends.faults import fault_named
+from sim_backends.faults import UNDISTURBED, fault_named
 from sim_backends.sim_control import SimControl
 from sim_backends.unit import Unit, open_unit
 from sim_backends.world import World
@@ -42,6 +42,11 @@ class Lab:
         self._by_resource = {_key(resource): self.units[name] for name, resource in resources.items()}
         self._by_resource[CONTROL_RESOURCE] = self.control
         self._resources = list(resources.values())
+        self._plan = [(entry.at, entry.unit, entry.fault) for entry in config.faults]
+        self._plan += [(entry.until, entry.unit, "") for entry in config.faults if entry.until is not None]
+        self._plan.sort()
+        self._due: list[tuple[float, str, str]] = []
+        self._plan_faults()
 
     def resources(self) -> list[str]:
         """VISA resource strings of all instruments, the control instrument last."""
@@ -66,6 +71,7 @@ class Lab:
         """Faults and draws forgotten; all noise follows from ``seed`` and the draw key."""
         self.clear_faults()
         self.world.reset(seed)
+        self._plan_faults()
 
     def set_key(self, key: tuple[int, ...]) -> None:
         """Noise of the acquisitions to come depends on (seed, key, count) only."""
@@ -92,7 +98,34 @@ class Lab:
         """Raises ConfigError for an unknown unit or fault."""
         if unit not in self.units:
             raise ConfigError(f"there is no unit {unit!r}", f"Use one of {', '.join(self.units)}.")
-        self.units[unit].set_fault(fault_named(fault))
+        chosen = fault_named(fault)
+        if chosen.disturbance.bias_shift and unit not in self.world.circuit.modulator_units:
+            raise ConfigError(f"{unit} drives no modulator whose bias could drift", "Name the server's generator.")
+        self.units[unit].set_fault(chosen)
+        self.world.disturb(unit, chosen.disturbance)
+
+    def _plan_faults(self) -> None:
+        """Those of the bench file begin in their time, from the lab's start or a reset on."""
+        self._due = list(self._plan)
+        if self._due:
+            self.world.on_time = self._begin_due
+            for unit in self.units.values():
+                unit.on_message = self._look_at_clock
+
+    def _look_at_clock(self) -> None:
+        self._begin_due(self.world.elapsed_s)
+
+    def _begin_due(self, elapsed_s: float) -> None:
+        while self._due and self._due[0][0] <= elapsed_s:
+            _, unit, fault = self._due.pop(0)
+            if fault:
+                self.set_fault(unit, fault)
+            else:
+                self._heal(unit)
+
+    def _heal(self, unit: str) -> None:
+        self.units[unit].set_fault(None)
+        self.world.disturb(unit, UNDISTURBED)
 
     def set_attack(self, kind: str | None, strength: float) -> None:
         """None: nobody attacks. Raises ConfigError for a strength outside its range."""
@@ -108,8 +141,8 @@ class Lab:
 
     def clear_faults(self) -> None:
         """All units are well again; connections that broke stay broken."""
-        for unit in self.units.values():
-            unit.set_fault(None)
+        for name in self.units:
+            self._heal(name)
 
 
 def open_lab(bench_file: str | None = None) -> Lab:

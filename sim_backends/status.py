@@ -130,6 +130,11 @@ class Status:
         self.operation = EventRegister()
         self.questionable = EventRegister()
 
+    @property
+    def queue_size(self) -> int:
+        """Places of the error queue."""
+        return self._size
+
     def report(self, error: ScpiError) -> None:
         """Queue an error; the last place of a full queue becomes -350 (SCPI-1999 volume 2, 21.8.1)."""
         self.event |= error.event

@@ -13,7 +13,7 @@ import importlib
 import re
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
 from typing import ClassVar, Protocol
 
@@ -71,6 +71,8 @@ class Connection:
         """
         unit = self.unit
         with unit.lock:
+            if unit.on_message is not None:
+                unit.on_message()
             if unit.fault is None or not unit.fault.deaf:
                 unit.receive(self, data, end)
 
@@ -83,7 +85,7 @@ class Connection:
             reply, rest = reply + rest, b""
         fault = self.unit.fault
         if fault is not None:
-            altered = fault.answer(reply)
+            altered = fault.answer(self, reply)
             if altered is None:
                 return
             reply = altered
@@ -176,6 +178,8 @@ class Connection:
         with self.unit.lock:
             self.drop_replies()
             if not self.stream:
+                if self.unit.fault is not None:
+                    self.unit.fault.cleared(self)
                 self.framing.clear()
                 self.unit.cleared(self)
 
@@ -209,6 +213,8 @@ class Unit:
         self.lock: threading.RLock = threading.RLock()
         self.fault: Fault | None = None
         self.connections: list[Connection] = []
+        #: Told of everything that comes in, before it is obeyed, where somebody has plans for this unit.
+        self.on_message: Callable[[], None] | None = None
 
     def new_framing(self) -> Framing:
         """How this unit finds its messages in the bytes of one sender."""
@@ -217,18 +223,29 @@ class Unit:
     def connect(self, stream: bool) -> Connection | None:
         """A new session, or None when the unit cannot be reached."""
         with self.lock:
-            if self.fault is not None and self.fault.breaks:
+            if self.fault is not None and self.fault.refuses:
                 return None
             connection = Connection(self, stream)
             self.connections.append(connection)
             return connection
 
     def set_fault(self, fault: Fault | None) -> None:
-        """Inject a fault, or take it away; connections that it broke stay broken."""
+        """Inject a fault, or take it away; connections that it broke stay broken.
+
+        Raises ConfigError for a fault that such a unit cannot have.
+        """
         with self.lock:
+            if fault is not None and not fault.fits(self):
+                raise ConfigError(
+                    f"{self.name} ({self.MODEL}) cannot have the fault {fault.name}",
+                    "See the simulated lab's reference for who can have which.",
+                )
+            if self.fault is not None:
+                self.fault.ended(self)
             self.fault = fault
             if fault is None:
                 return
+            fault.began(self)
             for connection in self.connections:
                 if fault.breaks or fault.deaf:
                     connection.drop_replies()

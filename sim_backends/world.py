@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -15,6 +15,7 @@ from sim_backends.attacks import Attack, Spoils
 from sim_backends.circuit import Circuit, Launch
 from sim_backends.config import ReceiverPhysics, WorldConfig
 from sim_backends.draws import Draws, Stream
+from sim_backends.faults import UNDISTURBED, Disturbance
 from sim_backends.laser_noise import LaserNoise
 from sim_backends.physics import Float, new_plane
 from sim_backends.shot import Sampling, Shot
@@ -85,6 +86,9 @@ class World:
         self._buffers: dict[tuple[int, ...], Float] = {}
         self._attack: Attack | None = None
         self._spoils = Spoils()
+        self._last_seen: dict[str, object] = {}
+        #: Told whenever time may have passed, where somebody has plans for it.
+        self.on_time: Callable[[float], None] | None = None
 
     def connect(self, units: Mapping[str, SimulatedUnit]) -> None:
         """Put the units at their places."""
@@ -96,7 +100,9 @@ class World:
         """The light between the instruments."""
         if self._circuit is None:
             raise RuntimeError("the world has no instruments yet: call connect() first")
-        self._circuit.time_s = time.monotonic() - self._made_s if self._stepped is None else self._stepped
+        self._circuit.time_s = self.elapsed_s
+        if self.on_time is not None:
+            self.on_time(self.elapsed_s)
         return self._circuit
 
     # --- time and draws -------------------------------------------------------------------------
@@ -104,6 +110,11 @@ class World:
     def now(self) -> float:
         """Seconds: monotonic wall time, or the stepped clock's."""
         return time.monotonic() if self._stepped is None else self._stepped
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the lab's clock began."""
+        return time.monotonic() - self._made_s if self._stepped is None else self._stepped
 
     def set_stepped(self, stepped: bool) -> None:
         """Stepped time starts at 0."""
@@ -133,6 +144,15 @@ class World:
         self._key = key
         self._count = 0
         self._shot = None
+
+    def disturb(self, unit: str, disturbance: Disturbance) -> None:
+        """What is wrong with a unit's light or records from now on."""
+        disturbances = self.circuit.disturbances
+        if disturbance == UNDISTURBED:
+            disturbances.pop(unit, None)
+        else:
+            disturbances[unit] = disturbance
+        self._last_seen.pop(unit, None)
 
     def set_attack(self, attack: Attack | None) -> None:
         """In force from the next shot on; the attacker starts with nothing."""
@@ -165,6 +185,14 @@ class World:
 
     def optical_power_w(self, unit: str) -> float:
         """Watts at the place where ``unit`` looks."""
+        disturbance = self.circuit.disturbances.get(unit)
+        if disturbance is None or not disturbance.stuck:
+            return self._power_w(unit)
+        power_w = self._last_seen.setdefault(unit, self._power_w(unit))
+        assert isinstance(power_w, float)
+        return power_w
+
+    def _power_w(self, unit: str) -> float:
         if unit == self._config.places.power_meter:
             return self.circuit.emitted_power_w() * self._config.monitor.fraction
         if unit == self._config.places.amplifier:
@@ -200,9 +228,34 @@ class World:
                 records[channel] = ChannelRecord(np.zeros(samples, dtype=np.float32), 1.0)
                 continue
             records[channel] = self._detected(values, receiver, stream)
+        disturbance = self.circuit.disturbances.get(unit)
+        if disturbance is not None:
+            records = self._spoilt(unit, records, disturbance)
         if not self._triggered:  # every digitizer that listens to one trigger sees one shot
             self._shot = None
         return records
+
+    def _spoilt(
+        self, unit: str, records: dict[int, ChannelRecord], disturbance: Disturbance
+    ) -> dict[int, ChannelRecord]:
+        """As a digitizer with a fault records it; copies, since others may see the same shot."""
+        if disturbance.stuck:
+            kept = self._last_seen.setdefault(unit, records)
+            assert isinstance(kept, dict)
+            records = {
+                number: ChannelRecord(
+                    np.resize(kept.get(number, record).samples, len(record.samples)), record.volts_per_unit
+                )
+                for number, record in records.items()
+            }
+        limit = disturbance.record_limit
+        return {
+            number: ChannelRecord(
+                record.samples.copy() if limit is None else np.clip(record.samples, -limit, limit),
+                record.volts_per_unit * disturbance.record_factor,
+            )
+            for number, record in records.items()
+        }
 
     # --- shots ----------------------------------------------------------------------------------
 
@@ -225,7 +278,7 @@ class World:
             self.threads,
             self.attack,
             self._laser_noise(circuit.bin_rate_hz),
-            circuit.laser.wavelength_m,
+            circuit.wavelength_m(),
             circuit.bin_rate_hz,
         )
         shot = Shot(self._config, launch, circuit.client(shape[2]), factors, sampling)
@@ -273,7 +326,7 @@ class World:
                 config,
                 self._config.server_receiver,
                 circuit.emitted_power_w(),
-                circuit.laser.wavelength_m,
+                circuit.wavelength_m(),
                 circuit.sample_rate_hz,
             )
             own = self._draws.generator(Stream.WAVEFORM)

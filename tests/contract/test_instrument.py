@@ -11,6 +11,7 @@ from labctl.errors import (
     InstrumentError,
     InstrumentLost,
     InstrumentRefused,
+    InstrumentReply,
     InstrumentTimeout,
     WrongInstrument,
 )
@@ -97,7 +98,7 @@ def test_another_instrument_at_the_address(simulated: ContractBench, kind: str) 
             continue
         entry = entries[name].model_copy(update={"resource": entries[stranger].resource})
         simulated.config = simulated.config.model_copy(update={"instruments": {**entries, name: entry}})
-        with pytest.raises((WrongInstrument, InstrumentTimeout), match=name):
+        with pytest.raises((WrongInstrument, InstrumentTimeout, InstrumentReply), match=name):
             simulated.make(name).open()
 
 

@@ -19,8 +19,8 @@ from drivers.visa import VisaLibrary
 
 _numbers = itertools.count()
 
-#: What a session answers: bytes, nothing, or an error that the read raises.
-Answer = bytes | str | StatusCode | None
+#: What a session answers: bytes, several messages, nothing, or an error that the read raises.
+Answer = bytes | str | tuple[str, ...] | StatusCode | None
 Script = Sequence[tuple[bytes | str, Answer]]
 
 
@@ -32,7 +32,11 @@ class ScriptedSession:
         self.script = [
             (
                 sent.encode() + written_end if isinstance(sent, str) else sent,
-                answer.encode() + read_end if isinstance(answer, str) else answer,
+                tuple(part.encode() + read_end for part in answer)
+                if isinstance(answer, tuple)
+                else answer.encode() + read_end
+                if isinstance(answer, str)
+                else answer,
             )
             for sent, answer in script
         ]
@@ -48,7 +52,9 @@ class ScriptedSession:
         while self.script and self.written.startswith(self.script[0][0]):
             sent, answer = self.script.pop(0)
             self.written = self.written[len(sent) :]
-            if answer is not None:
+            if isinstance(answer, tuple):
+                self.answers += answer
+            elif answer is not None:
                 self.answers.append(answer if isinstance(answer, StatusCode) else bytes(answer))
         if self.written:
             due = self.script[0][0] if self.script else b""

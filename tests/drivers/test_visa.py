@@ -158,13 +158,36 @@ def test_after_a_timeout_a_socket_is_renewed_and_must_say_its_name() -> None:
 
 
 def test_after_a_timeout_a_message_line_is_cleared_and_drained_until_its_name_comes() -> None:
-    visa = ScriptedVisa([("*IDN?", "me"), ("A?", None), ("*IDN?", "old a"), ("*IDN?", "me"), ("B?", "b")])
+    visa = ScriptedVisa([("*IDN?", "me"), ("A?", None), ("*IDN?", ("old a", "me")), ("B?", "b")])
     connection = opened(visa, INSTR)
     connection.identify("*IDN?")
     with pytest.raises(InstrumentTimeout):
         connection.query("A?")
     assert connection.query("B?") == "b"
     assert connection.generation == 1
+    visa.finished()
+
+
+def test_a_name_is_asked_for_once_however_late_it_comes() -> None:
+    """A second question would leave a second answer under way, which the next query would take for its own."""
+    visa = ScriptedVisa([("*IDN?", "me"), ("A?", None), ("*IDN?", ("old a",)), ("*IDN?", "me"), ("B?", "b")])
+    connection = opened(visa, INSTR)
+    connection.identify("*IDN?")
+    with pytest.raises(InstrumentTimeout):
+        connection.query("A?")
+    with pytest.raises(InstrumentLost, match="does not come back"):
+        connection.query("B?")
+    assert connection.query("B?") == "b"
+    visa.finished()
+
+
+def test_a_reply_without_its_terminator_is_not_believed() -> None:
+    visa = ScriptedVisa([("*IDN?", "me"), ("A?", b"1.2"), ("*IDN?", "me"), ("A?", "1.25")])
+    connection = opened(visa, INSTR)
+    connection.identify("*IDN?")
+    with pytest.raises(InstrumentReply, match=r"'1\.2' is where the reply ends"):
+        connection.query("A?")
+    assert connection.query("A?") == "1.25"
     visa.finished()
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.errors import ConfigError
-from sim_backends.faults import FAULTS, Fault
+from sim_backends.faults import Fault, fault_named
 from sim_backends.scpi_input import Message
 from sim_backends.unit import Connection, Ending, OptionReader, Unit, open_unit
 from tests.sim_backends.rig import Demo, QuietWorld
@@ -94,7 +94,7 @@ def test_an_unplugged_unit_loses_its_connections_for_good() -> None:
     unit = Echo("echo", QuietWorld())
     old = unit.connect(True)
     assert old is not None
-    unit.set_fault(FAULTS["UNPLUG"])
+    unit.set_fault(fault_named("UNPLUG"))
     assert old.lost
     assert unit.connect(True) is None
     unit.set_fault(None)
@@ -109,7 +109,7 @@ def test_a_silent_unit_neither_obeys_nor_answers() -> None:
     connection = demo.connect(True)
     assert connection is not None
     connection.receive(b"*IDN?\n")
-    demo.set_fault(FAULTS["SILENT"])
+    demo.set_fault(fault_named("SILENT"))
     assert not connection.answered
     connection.receive(b":LAB 'x';LAB?\n")
     assert demo.label == ""
@@ -121,13 +121,13 @@ def test_a_silent_unit_neither_obeys_nor_answers() -> None:
 
 def test_a_fault_may_alter_answers() -> None:
     class Garbage(Fault):
-        def answer(self, reply: bytes) -> bytes | None:
+        def answer(self, connection: object, reply: bytes) -> bytes | None:
             return reply.upper()
 
     unit = Echo("echo", QuietWorld())
     connection = unit.connect(True)
     assert connection is not None
-    unit.set_fault(Garbage("GARBAGE"))
+    unit.set_fault(Garbage())
     connection.receive(b"abc\n")
     assert connection.rest(9) == b"ABC\n"
 

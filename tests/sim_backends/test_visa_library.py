@@ -15,7 +15,7 @@ from pyvisa.errors import InvalidSession, VisaIOError
 from pyvisa.resources import MessageBasedResource
 
 from sim_backends import visa_library
-from sim_backends.faults import FAULTS
+from sim_backends.faults import fault_named
 from sim_backends.visa_library import LabctlVisaLibrary
 from tests.sim_backends.rig import SmallLab
 
@@ -218,7 +218,7 @@ def test_a_waiting_read_is_woken(manager: pyvisa.ResourceManager, lab: SmallLab,
     elif how == "manager":
         manager.close()
     else:
-        lab.demo.set_fault(FAULTS["UNPLUG"])
+        lab.demo.set_fault(fault_named("UNPLUG"))
     thread.join()
     lost = StatusCode.error_connection_lost if how == "unplug" else StatusCode.error_invalid_object
     assert failures == [lost]
@@ -226,7 +226,7 @@ def test_a_waiting_read_is_woken(manager: pyvisa.ResourceManager, lab: SmallLab,
 
 def test_an_unplugged_unit_loses_its_line_and_is_not_found(manager: pyvisa.ResourceManager, lab: SmallLab) -> None:
     resource = opened(manager)
-    lab.demo.set_fault(FAULTS["UNPLUG"])
+    lab.demo.set_fault(fault_named("UNPLUG"))
     for call in (lambda: resource.write("*OPC?"), resource.read, resource.clear):
         assert status_of(call) == StatusCode.error_connection_lost
     assert status_of(manager.open_resource, SOCKET) == StatusCode.error_resource_not_found
@@ -237,7 +237,7 @@ def test_an_unplugged_unit_loses_its_line_and_is_not_found(manager: pyvisa.Resou
 
 def test_a_silent_unit_times_out(manager: pyvisa.ResourceManager, lab: SmallLab) -> None:
     resource = opened(manager, INSTR)
-    lab.demo.set_fault(FAULTS["SILENT"])
+    lab.demo.set_fault(fault_named("SILENT"))
     assert status_of(resource.query, "*OPC?") == StatusCode.error_timeout
     assert status_of(resource.clear) == StatusCode.error_timeout
     assert status_of(resource.read_stb) == StatusCode.error_timeout

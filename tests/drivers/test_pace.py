@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from pyvisa.constants import StatusCode
 
-from drivers.visa import LineSettings, Pace, VisaConnection, VisaLibrary
+from drivers.pace import Pace
+from drivers.visa import LineSettings, VisaConnection, VisaLibrary
 from labctl.clock import SteppedClock
 from labctl.errors import InstrumentLost, InstrumentTimeout
 from tests.drivers.scripted import Script, ScriptedVisa
