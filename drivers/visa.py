@@ -13,6 +13,8 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -22,6 +24,7 @@ from pyvisa.constants import StatusCode
 from pyvisa.errors import LibraryError, VisaIOError
 from pyvisa.highlevel import VisaLibraryBase
 
+from drivers.exchange import RecordedTransport, Recorder
 from drivers.pace import Pace
 from drivers.sim_control import SimClock, SimControl
 from drivers.transport import BadBlock, CutOff, Deadline, MessageTooLong, Transport
@@ -73,10 +76,12 @@ class LineSettings:
 class VisaLibrary:
     """A VISA library: "@ivi" or "@py" for a real bench, "<bench.toml>@labctl" for a simulated one.
 
-    Raises ConfigError when there is no such library, and what a simulated lab's own configuration raises.
+    ``exchange``: a new file for all that is said and heard (:mod:`drivers.exchange`). Raises ConfigError when there is
+    no such library, and what a simulated lab's own configuration raises.
     """
 
-    def __init__(self, library: str | VisaLibraryBase) -> None:
+    def __init__(self, library: str | VisaLibraryBase, exchange: Path | None = None) -> None:
+        self._recorder = None if exchange is None else Recorder(exchange)
         try:
             self._manager = pyvisa.ResourceManager(library)
         except (LibraryError, OSError, ValueError) as error:
@@ -95,12 +100,12 @@ class VisaLibrary:
         self, name: str, resource: str, settings: LineSettings | None = None, pace: Pace | None = None
     ) -> VisaConnection:
         """A connection to the instrument called ``name`` in the bench file, not opened yet."""
-        connection = VisaConnection(self._manager, name, resource, settings or LineSettings(), pace)
+        connection = VisaConnection(self._manager, name, resource, settings or LineSettings(), pace, self._recorder)
         self._connections.append(connection)
         return connection
 
     def resources(self) -> list[str]:
-        """Instruments that the library lists: sockets only where it knows them, no control instrument, no adapters."""
+        """Instruments that the library lists: sockets only where it knows them."""
         with warnings.catch_warnings(action="ignore"):  # of ways to look that are not installed
             listed = self._manager.list_resources("?*")
         return [each for each in listed if each.upper().endswith(("::INSTR", "::SOCKET", "::RAW"))]
@@ -119,14 +124,14 @@ class VisaLibrary:
         return SystemClock() if control is None else SimClock(control)
 
     def close(self) -> None:
-        """Close this library's connections; a simulated lab ends when its last user has closed.
-        Safe to call twice.
-        """
+        """Close this library's connections; a simulated lab ends with its last user. Safe to call twice."""
         if self._closed:
             return
         self._closed = True
         for connection in self._connections:
             connection.close()
+        if self._recorder is not None:
+            self._recorder.close()
         with _managers_lock:
             _manager_users[self._manager] -= 1
             last = _manager_users[self._manager] == 0
@@ -150,8 +155,10 @@ class VisaConnection:
         resource: str,
         settings: LineSettings,
         pace: Pace | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.name = name
+        self._recorder = recorder
         self._pace = pace
         self.resource = resource
         self.settings = settings
@@ -352,7 +359,8 @@ class VisaConnection:
 
     def _new_transport(self) -> Transport:
         try:
-            transport = Transport(
+            make = Transport if self._recorder is None else partial(RecordedTransport, self._recorder, self.name)
+            transport = make(
                 self._manager,
                 self.resource,
                 terminator=self.settings.terminator,
