@@ -7,12 +7,13 @@ to do with them. Paths in a file are relative to that file.
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, PlainValidator, model_validator
 
 from labctl.errors import ConfigError
 from labctl.run_tables import AdversaryConfig, LedgerConfig
@@ -34,6 +35,20 @@ from labctl.schema import (
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 InstrumentName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+def _per_layer(value: object) -> float | list[float]:
+    def checked(each: object) -> float:
+        if isinstance(each, bool) or not isinstance(each, (int, float)) or not 0 <= each < math.inf:
+            raise ValueError("give a number of at least 0, or a list with one for each layer")
+        return float(each)
+
+    if isinstance(value, list) and value:
+        return [checked(each) for each in value]
+    return checked(value)
+
+
+SnuPerLayer = Annotated[float | list[float], PlainValidator(_per_layer)]
 
 
 class InstrumentEntry(StrictModel):
@@ -109,13 +124,14 @@ class LinkRole(StrictModel):
     """Calibrated losses: launch to amplifier (fibre out and unitary), amplifier to the server's receiver.
 
     ``technical_excess``: excess noise of the apparatus, SNU at the server's receiver, beyond the honest client's, and
-    its standard error; of the working point at which ``labctl bench technical-noise`` measured it.
+    its standard error; of the working point at which ``labctl bench technical-noise`` measured it. One number for all
+    layers of the network, or a list with one for each.
     """
 
     loss_out: Decibels = 0.0
     loss_back: Decibels = 0.0
-    technical_excess: SnuVariance = 0.0
-    technical_excess_se: SnuVariance = 0.0
+    technical_excess: SnuPerLayer = 0.0
+    technical_excess_se: SnuPerLayer = 0.0
 
 
 class ReceiverRole(StrictModel):

@@ -273,4 +273,5 @@ class Engine:
             snapshots=self._bench.snapshots(),
             calibration=self._assembly.calibration(),
             software=f"labctl {__version__}",
+            clock_s=self._started_s,
         )

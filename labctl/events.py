@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from labctl.values import SafeState, Snapshot
@@ -51,7 +51,10 @@ class NoiseCheck:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """``run``, ``bench``: configurations as plain tables; ``snapshots``: per instrument; ``calibration``: in force."""
+    """``run``, ``bench``: configurations as plain tables; ``snapshots``: per instrument; ``calibration``: in force.
+
+    ``clock_s``: on the bench's clock, when the light was on; not in run files.
+    """
 
     name: str
     run: Mapping[str, Any]
@@ -65,6 +68,7 @@ class RunStarted:
     snapshots: Mapping[str, Snapshot]
     calibration: Mapping[str, float]
     software: str
+    clock_s: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)

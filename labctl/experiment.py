@@ -19,7 +19,7 @@ from labctl.optics.modulator import plan_launch
 from labctl.optics.symbols import PulseTrain
 from labctl.parties.verifier import Agreement
 from labctl.protocol.encoding import modes_per_row, pack_rows
-from labctl.protocol.estimation import Receiver
+from labctl.protocol.estimation import Receiver, weighted_mean
 from labctl.protocol.layers import Convolution, LayerKind
 from labctl.protocol.leakage import (
     Layer,
@@ -29,7 +29,7 @@ from labctl.protocol.leakage import (
     expected_estimate,
     finite_size_leakage,
 )
-from labctl.protocol.parameters import TechnicalNoise
+from labctl.protocol.parameters import per_layer
 from labctl.protocol.rowmodel import AmplifierTap
 from labctl.shipped import bench_path, run_path
 from labctl.units import db_to_ratio
@@ -48,8 +48,8 @@ class Forecast:
 
     ``shots``: times that a layer is sent; a convolution is sent once per patch.
 
-    ``weights_bits_per_weight``: of all images together, worst layer, at most if everybody is honest; ``data_bits_*``:
-    of one transmission, worst layer.
+    ``technical_excess``: mean over the layers, weighted by samples. ``weights_bits_per_weight``: of all images
+    together, worst layer, at most if everybody is honest; ``data_bits_*``: of one transmission, worst layer.
     """
 
     images: int
@@ -79,7 +79,7 @@ class Forecast:
         ]
 
     def _technical(self) -> str:
-        return f", and {self.technical_excess:.3g} SNU of the bench's own in each" if self.technical_excess else ""
+        return f", and {self.technical_excess:.3g} SNU of the bench's own in the mean" if self.technical_excess else ""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Experiment:
             images=self.images,
             false_alarm_rate=self.run.false_alarm_rate,
             confidence=self.run.confidence,
-            technical=TechnicalNoise(self.bench.link.technical_excess, self.bench.link.technical_excess_se),
+            technical=per_layer(self.bench.link.technical_excess, self.bench.link.technical_excess_se, len(shapes)),
         )
 
     def planned_leakage(self) -> tuple[LayerLeakage, ...]:
@@ -180,7 +180,7 @@ class Experiment:
             bytes_on_disk=50_000 + self.images * (200 + 64 * layers + 8 * self.network.outputs),
             attenuation_db=plan_launch(self.bench, peak).attenuation_db,
             expected_excess=agreement.expected,
-            technical_excess=agreement.technical.excess,
+            technical_excess=weighted_mean([each.excess for each in agreement.technical_by_layer], agreement.samples),
             weights_bits_per_weight=self.images
             * max(
                 layer.transmissions * each.weights_bits_per_weight

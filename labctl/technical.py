@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from labctl.engine import RunControl
 from labctl.events import EventBus, LayerMeasured
@@ -42,9 +43,27 @@ class TechnicalMeasurement:
         """Beyond the honest excess; may come out negative where there is none."""
         return self.excess - self.honest_excess
 
+    @property
+    def layers_differ(self) -> bool:
+        """Whether two layers are further apart than twice the error of their difference."""
+        return any(
+            abs(one - other) > 2 * math.hypot(error, its) for (one, error), (other, its) in combinations(self.layers, 2)
+        )
+
     def toml(self) -> str:
-        """Lines for ``[link]``. A negative value counts as no technical noise; its error stays."""
-        return f"technical_excess = {max(self.technical_excess, 0.0):.4g}\ntechnical_excess_se = {self.excess_se:.2g}"
+        """Lines for ``[link]``: a list with one number a layer where they differ, one for all where they do not.
+
+        A negative value counts as no technical noise; its error stays.
+        """
+        if not self.layers_differ:
+            return f"technical_excess = {_allowed(self.technical_excess)}\ntechnical_excess_se = {self.excess_se:.2g}"
+        values = ", ".join(_allowed(value) for value, _ in self.layers)
+        errors = ", ".join(f"{error:.2g}" for _, error in self.layers)
+        return f"technical_excess = [{values}]\ntechnical_excess_se = [{errors}]"
+
+
+def _allowed(value: float) -> str:
+    return f"{max(value, 0.0):.4g}"
 
 
 def measure_technical_noise(experiment: Experiment, images: int | None = None) -> TechnicalMeasurement:

@@ -30,6 +30,7 @@ from labctl.schema import (
     validate,
 )
 from sim_backends.faults import FAULTS
+from labctl.units import parse_quantity
 from sim_backends.physics import IqImbalance
 from sim_backends.waveform_schema import WaveformWorld
 
@@ -171,8 +172,8 @@ class ReceiverPhysics(StrictModel):
     """A homodyne receiver. ``volts_per_snu``: output per sqrt(SNU) with the laser at ``reference_power``.
 
     ``saturation_power``: laser power P_sat at which the shot noise stops growing: it goes with P/(1 + P/P_sat).
-    ``lo_delay``: of the local oscillator's path against the shortest light path. ``cmrr``: this much is taken off
-    the intensity noise that ``lo_power`` on the diodes carries (power of the noise, in dB).
+    ``lo_delay``: of the local oscillator's path against the shortest light path, rounded to bins. ``cmrr``: this much
+    is taken off the intensity noise that ``lo_power`` on the diodes carries (power of the noise, in dB).
     """
 
     efficiency: Fraction = 1.0
@@ -297,7 +298,26 @@ def load_world(bench_file: Path) -> tuple[WorldConfig, dict[str, str]]:
             f"{bench_file}: [waveform] and [world.waveform] belong together: several samples per bin, or one",
             "Give both tables, or neither.",
         )
+    _check_delays(tables, world, bench_file)
     return world, _resources(tables, world, bench_file)
+
+
+def _check_delays(tables: dict[str, Any], world: WorldConfig, bench_file: Path) -> None:
+    """A delay is rounded to bins, which the bench's clock makes; of less than half a bin nothing would be left."""
+    clock = tables.get("sample_rate")
+    if world.waveform is not None or not isinstance(clock, str):
+        return
+    try:
+        bin_rate_hz = parse_quantity(clock, "Sa/s")
+    except ValueError:
+        return  # the bench's own schema refuses it
+    for name, receiver in (("client_receiver", world.client_receiver), ("server_receiver", world.server_receiver)):
+        if receiver.lo_delay and round(receiver.lo_delay * bin_rate_hz) == 0:
+            raise ConfigError(
+                f"{bench_file}: [world]: {name}.lo_delay of {receiver.lo_delay:g} s has no effect:"
+                f" it rounds to no bin of {1 / bin_rate_hz:g} s",
+                "Give half a bin or more, or leave the key out.",
+            )
 
 
 def _resources(tables: dict[str, Any], world: WorldConfig, bench_file: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from labctl.schema import Fraction, Hertz, NonNegativeHertz, Seconds, StrictModel
 from sim_backends.waveform_config import LowPass
@@ -42,6 +42,13 @@ class PhaseConfig(StrictModel):
     delay: Seconds = 0.0
     phase_deg: Annotated[float, Field(ge=-180, le=180)] = 0.0
 
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> PhaseConfig:
+        if bool(self.linewidth) != bool(self.delay):
+            idle, missing = ("linewidth", "delay") if self.linewidth else ("delay", "linewidth")
+            raise ValueError(f"phase.{idle} has no effect without phase.{missing}")
+        return self
+
 
 class SampledReceiverConfig(StrictModel):
     """The server's receiver beside ``[world.server_receiver]``. ``skew``: P later than X. ``angle_error_deg``: of the
@@ -64,3 +71,10 @@ class WaveformWorld(StrictModel):
     sender: SenderConfig = SenderConfig()
     phase: PhaseConfig = PhaseConfig()
     receiver: SampledReceiverConfig = SampledReceiverConfig()
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> WaveformWorld:
+        for name in ("roll_off", "span_symbols"):
+            if self.pulse == "rectangular" and getattr(self, name) != WaveformWorld.model_fields[name].default:
+                raise ValueError(f"waveform.{name} has no effect with a rectangular pulse")
+        return self

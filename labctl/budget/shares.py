@@ -3,7 +3,7 @@
 From the twin: the bench with losses, efficiency and a quantum-limited amplifier alone is the quiet bench. Each source
 is switched on in it, one at a time (its share), and switched off in the full bench, one at a time. All trials draw the
 same vacuum, so that the differences are known far better than the variances. The shares and the last line, interaction
-(what several sources do together), sum to the total.
+(what several sources do together), sum to the total; so do the formulas, where the bench has one for each source.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.budget.formulas import Amount, by_formula
-from labctl.budget.sources import EFFICIENCY, LOSSES, NEEDS, SOURCES, Source, Tables, without
+from labctl.budget.formulas import Amount, by_formula, quantisation
+from labctl.budget.sources import EFFICIENCY, LOSSES, NEEDS, SOURCES, Source, Tables, only, without
 from labctl.budget.trial import Trial, first_layer, trial
 from labctl.errors import ConfigError
 from labctl.experiment import Experiment
@@ -76,14 +76,16 @@ def noise_budget(experiment: Experiment) -> Budget:
     if experiment.images < 2:
         raise ConfigError(f"a budget of {experiment.images} image", "Take at least two: their scatter is the error.")
     layer, tables = first_layer(experiment), read_toml(experiment.bench_path)
-    parties = _Trials(layer, tables).parties()
-    receiver = layer.agreement().receiver
-    formulas = by_formula(layer)
+    trials = _Trials(layer, tables)
+    parties, receiver = trials.parties(), layer.agreement().receiver
+    formulas = by_formula(layer, tables, trials.present, trials.full.hours)
     lines = tuple(
         Line(source, _share(parties["client"], formulas, source, 0), _share(parties["server"], formulas, source, 1))
         for source in parties["client"].on
     )
-    total = Line("total", *(Share(*_mean(parties[party].total)) for party in ("client", "server")))
+    total = Line(
+        "total", *(_total(parties[party], formulas, which) for which, party in enumerate(("client", "server")))
+    )
     return Budget(layer.network.weights[0].shape[0], layer.images, receiver.coupling, lines, total)
 
 
@@ -102,33 +104,33 @@ class _Trials:
     def __init__(self, layer: Experiment, tables: Tables) -> None:
         self._layer = layer
         self._tables = tables
-        self._present = tuple(source for source in SOURCES if without(tables, [source]) != without(tables, []))
+        self.present = tuple(source for source in SOURCES if without(tables, [source]) != without(tables, []))
+        self.full = self._take(tables)
 
     def _take(self, tables: Tables) -> Trial:
         return trial(self._layer, tables)
 
     def _only(self, names: set[str]) -> Trial:
-        return self._take(without(self._tables, [each for each in SOURCES if each.name not in names]))
+        return self._take(only(self._tables, names))
 
     def parties(self) -> dict[str, _Party]:
         """Shares at client and server."""
         ideal = self._take(without(self._tables, [*SOURCES, LOSSES, EFFICIENCY]))
         lossy = self._take(without(self._tables, [*SOURCES, EFFICIENCY]))
-        quiet, full = self._only(set()), self._take(self._tables)
-        alone = {each.name: self._only({each.name, *_company(each)}) for each in self._present}
-        off = {each.name: self._take(without(self._tables, [each])) for each in self._present}
+        quiet, steps = self._only(set()), quantisation(self._layer, self._tables)
+        alone = {each.name: self._only({each.name, *_company(each)}) for each in self.present}
+        off = {each.name: self._take(without(self._tables, [each])) for each in self.present}
         found = {}
-        for party in ("client", "server"):
-            first, second, base, total = (getattr(each, party) for each in (ideal, lossy, quiet, full))
-            steps = _quantisation(self._layer)[party]
+        for which, party in enumerate(("client", "server")):
+            first, second, base, total = (getattr(each, party) for each in (ideal, lossy, quiet, self.full))
             on = {
                 "vacuum": np.ones_like(first),
-                "quantisation": np.full_like(first, steps),
-                "amplifier and tap": first - 1 - steps,
+                "quantisation": np.full_like(first, steps[which]),
+                "amplifier and tap": first - 1 - steps[which],
                 LOSSES.name: second - first,
                 EFFICIENCY.name: base - second,
             }
-            for each in self._present:
+            for each in self.present:
                 needed = NEEDS.get(each.name)
                 without_it = getattr(alone[needed], party) if needed in alone else base
                 on[each.name] = getattr(alone[each.name], party) - without_it
@@ -141,18 +143,16 @@ def _company(source: Source) -> set[str]:
     return {NEEDS[source.name]} if source.name in NEEDS else set()
 
 
-def _quantisation(layer: Experiment) -> dict[str, float]:
-    """(full scale / 2^12 / volts per √SNU)²/12 of a 12-bit record, SNU: not to be switched off, so by formula."""
-    bench = layer.bench
-    roles = {"client": bench.client_receiver, "server": bench.server_receiver}
-    return {party: (role.full_scale / 2**12 / role.volts_per_snu) ** 2 / 12 for party, role in roles.items()}
-
-
 def _share(party: _Party, formulas: Mapping[str, Amount], source: str, which: int) -> Share:
     value, error = _mean(party.on[source])
     formula = formulas.get(source)
     off = _mean(party.off[source]) if source in party.off else (None, None)
     return Share(value, error, None if formula is None else formula[which], *off)
+
+
+def _total(party: _Party, formulas: Mapping[str, Amount], which: int) -> Share:
+    formula = formulas.get("total")
+    return Share(*_mean(party.total), None if formula is None else formula[which])
 
 
 def _mean(values: Double) -> tuple[float, float]:

@@ -87,6 +87,12 @@ def without(bench: Tables, sources: Iterable[Source]) -> Tables:
     return tables
 
 
+def only(bench: Tables, names: Iterable[str]) -> Tables:
+    """The quiet bench's tables with these sources on."""
+    kept = set(names)
+    return without(bench, [each for each in SOURCES if each.name not in kept])
+
+
 def _nothing_idle(world: Tables) -> None:
     """What has no effect without the laser's noise goes with it."""
     laser = world.get("laser", {})

@@ -16,7 +16,7 @@ from labctl.budget.sources import toml_text
 from labctl.config import load_bench
 from labctl.engine import RunControl
 from labctl.errors import ConfigError
-from labctl.events import EventBus, ImageFinished, LayerMeasured
+from labctl.events import EventBus, ImageFinished, LayerMeasured, RunStarted
 from labctl.experiment import Experiment
 from labctl.models import Network
 from labctl.protocol.encoding import weight_rms
@@ -30,14 +30,18 @@ Double = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """``client``, ``server``: noise variance in SNU of the party's receiver, one number an image, shape (images,)."""
+    """``client``, ``server``: noise variance in SNU of the party's receiver, one number an image, shape (images,).
+
+    ``hours``: of the lab's clock at the end of each image.
+    """
 
     client: Double
     server: Double
+    hours: Double
 
 
 def first_layer(experiment: Experiment) -> Experiment:
-    """The same with the network's first layer alone, nobody deviating, and no alarm.
+    """The same with the network's first layer alone, nobody deviating, no alarm, and no technical noise allowed.
 
     Raises ConfigError for a network whose first layer is no plain matrix.
     """
@@ -49,7 +53,7 @@ def first_layer(experiment: Experiment) -> Experiment:
         )
     alone = Network(f"{network.name}, first layer", network.weights[:1])
     run = experiment.run.honest().model_copy(update={"on_alarm": "continue"})
-    return replace(experiment, network=alone, run=run)
+    return replace(experiment, network=alone, run=run, bench=experiment.bench.with_technical(0.0, 0.0))
 
 
 def trial(experiment: Experiment, tables: Mapping[str, Any]) -> Trial:
@@ -61,26 +65,30 @@ def trial(experiment: Experiment, tables: Mapping[str, Any]) -> Trial:
     with TemporaryDirectory(prefix="labctl-budget-") as folder:
         path = Path(folder) / "budget.bench.toml"
         path.write_text(toml_text(tables), encoding="utf-8")
-        here = replace(experiment, bench_path=path, bench=load_bench(path))
-        sums, scores = _run(here)
+        here = replace(experiment, bench_path=path, bench=load_bench(path).with_technical(0.0, 0.0))
+        sums, images, start_s = _run(here)
     receiver = here.agreement().receiver
     server = np.array([estimate(each, receiver).noise for each in sums])
-    return Trial(_client_noise(here, scores), server)
+    hours = np.array([start_s + each.time_s for each in images]) / 3600
+    return Trial(_client_noise(here, [each.scores for each in images]), server, hours)
 
 
-def _run(experiment: Experiment) -> tuple[list[ResidualSums], list[tuple[float, ...]]]:
+def _run(experiment: Experiment) -> tuple[list[ResidualSums], list[ImageFinished], float]:
+    """Sums and numbers of each image, and the lab's clock when the light was on."""
+    started: list[RunStarted] = []
     sums: list[ResidualSums] = []
-    scores: list[tuple[float, ...]] = []
+    images: list[ImageFinished] = []
     bus = EventBus()
     bus.subscribe(
         LayerMeasured,
         lambda event: sums.append(ResidualSums(event.samples, event.sum_ss, event.sum_sr, event.sum_rr)),
     )
-    bus.subscribe(ImageFinished, lambda event: scores.append(event.scores))
+    bus.subscribe(ImageFinished, images.append)
+    bus.subscribe(RunStarted, started.append)
     outcome = run_experiment(experiment, bus, RunControl(), None)
     if outcome.error is not None:
         raise outcome.error
-    return sums, scores
+    return sums, images, started[0].clock_s
 
 
 def _client_noise(experiment: Experiment, scores: list[tuple[float, ...]]) -> Double:

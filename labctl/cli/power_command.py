@@ -84,7 +84,7 @@ def _check(
     from labctl.protocol.design import Channel, RowShape
     from labctl.protocol.encoding import modes_per_row
     from labctl.protocol.estimation import Receiver
-    from labctl.protocol.parameters import TechnicalNoise
+    from labctl.protocol.parameters import per_layer
     from labctl.protocol.power import plan_check
     from labctl.shipped import bench_path
     from labctl.units import db_to_ratio
@@ -99,7 +99,7 @@ def _check(
     layers = [(*layer.shape, layer.transmissions) for layer in load_network(model).layers]
     shapes = [RowShape(modes_per_row(inputs), rows * times) for rows, inputs, times in layers]
     return agreed, plan_check(
-        shapes, agreed, receiver, *horizon, TechnicalNoise(link.technical_excess, link.technical_excess_se)
+        shapes, agreed, receiver, *horizon, per_layer(link.technical_excess, link.technical_excess_se, len(shapes))
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from labctl.events import Interval, Leakage, NoiseCheck
 from labctl.protocol.estimation import Estimate, Receiver, ResidualSums, estimate, pool, weighted_mean
 from labctl.protocol.leakage import Layer, LayerLeakage, layer_leakage
-from labctl.protocol.parameters import TechnicalNoise
+from labctl.protocol.parameters import TechnicalNoise, common_error
 from labctl.protocol.verification import LayerNull, SequentialTest, Verdict, VerificationPlan
 
 NO_TECHNICAL_NOISE = TechnicalNoise()
@@ -17,8 +17,8 @@ NO_TECHNICAL_NOISE = TechnicalNoise()
 class Agreement:
     """What the check holds the returned light against.
 
-    ``technical``: calibrated noise of the bench, allowed beside the honest client's in every layer; the leakage counts
-    it as the adversary's all the same.
+    ``technical``: calibrated noise of the bench in each layer, allowed beside the honest client's; the leakage counts
+    it as the adversary's all the same. None at all unless given.
 
     ``layers``: working point of each layer; ``expected``: honest excess noise of each, SNU; ``samples``: real samples
     of one shot of each; ``confidence``: two-sided, of all intervals.
@@ -31,20 +31,28 @@ class Agreement:
     images: int
     false_alarm_rate: float
     confidence: float
-    technical: TechnicalNoise = NO_TECHNICAL_NOISE
+    technical: tuple[TechnicalNoise, ...] = ()
+
+    @property
+    def technical_by_layer(self) -> tuple[TechnicalNoise, ...]:
+        """One for each layer."""
+        return self.technical or (NO_TECHNICAL_NOISE,) * len(self.layers)
 
     @property
     def allowed(self) -> tuple[float, ...]:
         """Excess of each layer that is no reason for an alarm, SNU: honest and technical."""
-        return tuple(each + self.technical.excess for each in self.expected)
+        return tuple(each + own.excess for each, own in zip(self.expected, self.technical_by_layer, strict=True))
 
     def plan(self) -> VerificationPlan:
         """The looks of the sequential test. Raises ConfigError for a check that cannot be made."""
         nulls = tuple(
-            LayerNull(samples, layer.modes, expected, self.technical.excess)
-            for samples, layer, expected in zip(self.samples, self.layers, self.expected, strict=True)
+            LayerNull(samples, layer.modes, expected, own.excess)
+            for samples, layer, expected, own in zip(
+                self.samples, self.layers, self.expected, self.technical_by_layer, strict=True
+            )
         )
-        return VerificationPlan(nulls, self.receiver, self.images, self.false_alarm_rate, self.technical.excess_se)
+        shared = common_error(self.technical_by_layer, self.samples)
+        return VerificationPlan(nulls, self.receiver, self.images, self.false_alarm_rate, shared)
 
 
 class Verifier:
@@ -77,25 +85,30 @@ class Verifier:
             for index, each in zip(seen, estimates, strict=True)
         ]
         per_layer = tuple(
-            self._check(each, self._agreement.expected[index], _leakage(leak))
+            self._check(each, self._due(index), _leakage(leak))
             for index, each, leak in zip(seen, estimates, leakages, strict=True)
         )
-        expected = weighted_mean(
-            [self._agreement.expected[index] for index in seen], [each.samples for each in estimates]
+        samples = [each.samples for each in estimates]
+        expected, technical = (
+            weighted_mean(each, samples) for each in zip(*(self._due(index) for index in seen), strict=True)
         )
         threshold = self.verdict.threshold if self.verdict else None
-        return (
-            self._check(pool(estimates), expected, _worst([_leakage(leak) for leak in leakages]), threshold),
-            per_layer,
-        )
+        worst = _worst([_leakage(leak) for leak in leakages])
+        return self._check(pool(estimates), (expected, technical), worst, threshold), per_layer
 
-    def _check(self, found: Estimate, expected: float, leakage: Leakage, threshold: float | None = None) -> NoiseCheck:
+    def _due(self, layer: int) -> tuple[float, float]:
+        """Honest and technical excess of a layer, SNU."""
+        return self._agreement.expected[layer], self._agreement.technical_by_layer[layer].excess
+
+    def _check(
+        self, found: Estimate, due: tuple[float, float], leakage: Leakage, threshold: float | None = None
+    ) -> NoiseCheck:
         excess = found.excess_interval(self._agreement.confidence)
         transmittance = found.transmittance_interval(self._agreement.confidence)
         return NoiseCheck(
             excess=Interval(found.excess, excess.low, excess.high),
-            expected=expected,
-            technical=self._agreement.technical.excess,
+            expected=due[0],
+            technical=due[1],
             samples=found.samples,
             transmittance=Interval(found.transmittance, transmittance.low, transmittance.high),
             leakage=leakage,

@@ -16,6 +16,7 @@ interval; with few it keeps its confidence on both sides, of which the leakage u
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from labctl.errors import ConfigError, GateError
@@ -280,6 +281,41 @@ class TechnicalNoise:
         for value in (self.excess, self.excess_se):
             if not (math.isfinite(value) and value >= 0):
                 raise ConfigError(f"technical noise {self.excess} +- {self.excess_se} SNU", "Give at least 0.")
+
+
+def per_layer(
+    excess: float | Sequence[float], excess_se: float | Sequence[float], layers: int
+) -> tuple[TechnicalNoise, ...]:
+    """Technical noise of each layer: one number for all, or one for each.
+
+    Raises ConfigError for a list of another length than the network has layers.
+    """
+
+    def spread(key: str, values: float | Sequence[float]) -> list[float]:
+        if isinstance(values, (int, float)):
+            return [float(values)] * layers
+        if len(values) != layers:
+            raise ConfigError(
+                f"bench key 'link.{key}' has {len(values)} numbers, the network has {layers} layers",
+                "Give one number for all layers, or a list with one for each.",
+            )
+        return list(values)
+
+    values, errors = spread("technical_excess", excess), spread("technical_excess_se", excess_se)
+    return tuple(TechnicalNoise(value, error) for value, error in zip(values, errors, strict=True))
+
+
+def common_error(technical: Sequence[TechnicalNoise], samples: Sequence[int]) -> float:
+    """Standard error in SNU that the pooled ε of any look has from the layers' technical noise, at most.
+
+    As if the layers' errors were one: Σ N_l SE_l / Σ N_l over the layers of the look, the largest of all looks at the
+    first image, which no later look exceeds.
+    """
+    added, counted, largest = 0.0, 0, 0.0
+    for each, number in zip(technical, samples, strict=True):
+        added, counted = added + number * each.excess_se, counted + number
+        largest = max(largest, added / counted)
+    return largest
 
 
 def technical_noise(measured: Parameter) -> TechnicalNoise:

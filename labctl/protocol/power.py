@@ -24,7 +24,7 @@ from labctl.protocol.attacks import Agreed, Attack, Gain
 from labctl.protocol.crossing import Survival, survival
 from labctl.protocol.design import RowShape
 from labctl.protocol.estimation import Receiver, weighted_mean
-from labctl.protocol.parameters import TechnicalNoise
+from labctl.protocol.parameters import TechnicalNoise, common_error
 from labctl.protocol.verification import LayerNull, VerificationPlan, planned_looks
 from labctl.protocol.walk import Floats, NoiseProfile, cumulate, freed_of_skewness
 
@@ -142,25 +142,26 @@ def plan_check(
     receiver: Receiver,
     images: int,
     false_alarm_rate: float,
-    technical: TechnicalNoise | None = None,
+    technical: Sequence[TechnicalNoise] = (),
 ) -> VerificationPlan:
     """The plan that holds ``images`` images of layers of these shapes against what was agreed.
 
     Of each mode a receiver gives 1/κ real samples. A convolution's rows count once per patch.
-    ``technical``: calibrated noise of the bench, none unless given. Raises ConfigError for a check that
+    ``technical``: calibrated noise of the bench in each layer, none unless given. Raises ConfigError for a check that
     cannot be made.
     """
-    technical = technical or TechnicalNoise()
+    technical = technical or [TechnicalNoise()] * len(shapes)
     layers = tuple(
         LayerNull(
             round(shape.modes * shape.rows / receiver.kappa),
             shape.modes,
             agreed.one_mode(agreed.gain, shape.modes).excess,
-            technical.excess,
+            own.excess,
         )
-        for shape in shapes
+        for shape, own in zip(shapes, technical, strict=True)
     )
-    return VerificationPlan(layers, receiver, images, false_alarm_rate, technical.excess_se)
+    shared = common_error(technical, [layer.samples for layer in layers])
+    return VerificationPlan(layers, receiver, images, false_alarm_rate, shared)
 
 
 @dataclass(frozen=True)

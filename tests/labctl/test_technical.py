@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from labctl.engine import RunControl
+from labctl.errors import ConfigError
+from labctl.events import EventBus, ImageFinished, NoiseCheck
 from labctl.experiment import Experiment, load_experiment
+from labctl.session import run_experiment
 from labctl.shipped import bench_path
 from labctl.technical import measure_technical_noise
 
@@ -48,3 +53,72 @@ def test_less_than_nothing_counts_as_nothing() -> None:
     found = measure_technical_noise(experiment("ideal", 2, 5))
     negative = type(found)(**{**vars(found), "excess": found.honest_excess - 1.0})
     assert tomllib.loads(negative.toml())["technical_excess"] == 0
+
+
+def with_link(folder: Path, lines: str) -> Path:
+    """The telecom bench with other technical noise."""
+    kept = [
+        line
+        for line in bench_path("telecom").read_text(encoding="utf-8").splitlines()
+        if not line.startswith("technical_excess")
+    ]
+    kept.insert(kept.index("[link]") + 1, lines)
+    path = folder / "layers.bench.toml"
+    path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    return path
+
+
+def test_one_number_a_layer_reaches_the_check(tmp_path: Path) -> None:
+    bench = with_link(tmp_path, "technical_excess = [0.01, 0.03]\ntechnical_excess_se = [0.001, 0.004]")
+    planned = experiment(bench, 3, 1)
+    agreement = planned.agreement()
+    honest = agreement.expected
+    assert agreement.allowed == pytest.approx((honest[0] + 0.01, honest[1] + 0.03))
+    plan = agreement.plan()
+    assert [layer.technical_excess for layer in plan.layers] == [0.01, 0.03]
+    many, few = agreement.samples
+    # The errors as if they were one, at the look that they weigh most in: both layers, or the first one alone.
+    assert plan.technical_excess_se == pytest.approx((many * 0.001 + few * 0.004) / (many + few))
+    assert planned.forecast().technical_excess == pytest.approx((many * 0.01 + few * 0.03) / (many + few))
+    pooled, layers = run_of(planned)
+    assert [each.technical for each in layers] == [0.01, 0.03]
+    assert pooled.technical == pytest.approx((many * 0.01 + few * 0.03) / (many + few))
+
+
+def run_of(planned: Experiment) -> tuple[NoiseCheck, tuple[NoiseCheck, ...]]:
+    """Pooled and per layer, after the last image."""
+    found: list[ImageFinished] = []
+    bus = EventBus()
+    bus.subscribe(ImageFinished, found.append)
+    assert run_experiment(planned, bus, RunControl(), None).error is None
+    return found[-1].pooled, found[-1].layers
+
+
+def test_a_single_number_serves_all_layers(tmp_path: Path) -> None:
+    bench = with_link(tmp_path, "technical_excess = [0.01, 0.03]\ntechnical_excess_se = 0.002")
+    assert experiment(bench, 3, 1).agreement().plan().technical_excess_se == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize("key", ["technical_excess", "technical_excess_se"])
+@pytest.mark.parametrize("numbers", ["[0.01]", "[0.01, 0.01, 0.01]"])
+def test_a_list_of_another_length_than_the_network_is_refused(tmp_path: Path, key: str, numbers: str) -> None:
+    with pytest.raises(ConfigError, match=rf"link\.{key}' has \d numbers?, the network has 2 layers"):
+        experiment(with_link(tmp_path, f"{key} = {numbers}"), 3, 1)
+
+
+@pytest.mark.parametrize("numbers", ["-0.1", "[]", "[0.1, -0.1]", "nan", "[true, 0.1]", '"0.1"'])
+def test_what_is_no_excess_is_refused(tmp_path: Path, numbers: str) -> None:
+    with pytest.raises(ConfigError, match=r"link\.technical_excess.*at least 0, or a list"):
+        experiment(with_link(tmp_path, f"technical_excess = {numbers}"), 3, 1)
+
+
+def test_lines_for_each_layer_where_layers_differ(tmp_path: Path) -> None:
+    found = measure_technical_noise(experiment("ideal", 2, 5))
+    differing = replace(found, layers=((0.02, 0.001), (-0.01, 0.004)))
+    assert differing.layers_differ
+    lines = tomllib.loads(differing.toml())
+    assert lines == {"technical_excess": [0.02, 0.0], "technical_excess_se": [0.001, 0.004]}
+    experiment(with_link(tmp_path, differing.toml()), 3, 1)
+    alike = replace(found, layers=((0.02, 0.001), (0.01, 0.006)))
+    assert not alike.layers_differ
+    assert not isinstance(tomllib.loads(alike.toml())["technical_excess"], list)

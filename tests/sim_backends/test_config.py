@@ -97,3 +97,57 @@ def test_switches_of_a_model_are_passed_on(tmp_path: Path) -> None:
     world, _ = load_world(changed(tmp_path, {plain: plain.replace(" }", ', mode = "WSP", channels = 1 }')}))
     assert world.units["server_awg"].options() == {"mode": "WSP", "channels": 1}
     assert world.units["laser"].options() == {}
+
+
+@pytest.mark.parametrize("party", ["client_receiver", "server_receiver"])
+def test_a_delay_of_less_than_half_a_bin_is_refused(tmp_path: Path, party: str) -> None:
+    """At 125 MSa/s a bin is 8 ns."""
+
+    def delayed(by: str) -> Path:
+        head = f"[world.{party}]\n"
+        laser = '[world.laser]\nlinewidth = "1 kHz"\n\n'
+        return changed(
+            tmp_path, {head: f'{head}lo_delay = "{by}"\n', "[world.modulator]\n": laser + "[world.modulator]\n"}
+        )
+
+    assert load_world(delayed("4.1 ns"))[0].laser.linewidth == 1000.0
+    with pytest.raises(
+        ConfigError, match=rf"my\.bench\.toml: \[world\]: {party}\.lo_delay of 3\.9e-09 s has no effect"
+    ):
+        load_world(delayed("3.9 ns"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            'linewidth = "100 Hz"\ndelay = "50 us"',
+            'linewidth = "100 Hz"\ndelay = "0 s"',
+            "phase.linewidth has no effect",
+        ),
+        ('linewidth = "100 Hz"\ndelay = "50 us"', 'linewidth = "0 Hz"\ndelay = "50 us"', "phase.delay has no effect"),
+        (
+            'pulse = "root_raised_cosine"\nroll_off = 0.4',
+            'pulse = "rectangular"\nroll_off = 0.3',
+            "waveform.roll_off has no",
+        ),
+        (
+            'pulse = "root_raised_cosine"\nroll_off = 0.4',
+            'pulse = "rectangular"\nspan_symbols = 64',
+            "waveform.span_symbols has no",
+        ),
+    ],
+)
+def test_a_waveform_s_parameter_without_effect_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    head, _, world = (examples() / "waveform.bench.toml").read_text().partition("[world.waveform]")
+    lines = [line.partition("#")[0].rstrip() for line in world.splitlines()]
+    text = "\n".join(line for line in lines if line)
+    if old not in text:
+        raise AssertionError(f"{old!r} is not in the shipped bench:\n{text}")
+    if "span_symbols" in new:
+        text = "\n".join(line for line in text.splitlines() if not line.startswith("span_symbols"))
+    path = tmp_path / "my.bench.toml"
+    path.write_text(head + "[world.waveform]\n" + text.replace(old, new))
+    with pytest.raises(ConfigError, match="world") as caught:
+        load_world(path)
+    assert said in caught.value.message
