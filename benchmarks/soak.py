@@ -1,17 +1,28 @@
 """The long runs that the tests only take in short form. Prints one JSON object a part, and keeps them with their date.
 
-    python benchmarks/soak.py [headline|alarm|false-alarms ...] [--data DIR] [--out FOLDER] [--processes 2]
+    python benchmarks/soak.py [headline|alarm|false-alarms|attacks|lenet ...] [--data DIR] [--out FOLDER]
+                              [--processes 2]
 
 headline      all 10,000 MNIST test images at G = 2, mu = 2 on the ideal bench: accuracy, noise, leakage, verdict
 alarm         MNIST, G = 1.3 agreed and G' = 3 used: images until the alarm, 20 seeds (each must be within 200)
 false-alarms  MNIST, honest at G = 1.3: 200 seeded runs of 100 images at a false-alarm rate of 5 %; the count must lie
               within the central 99.9 % of its binomial distribution
+attacks       digits, G = 1.3 agreed, 200 images, on the benches ideal and telecom: every attack at the least strength
+              that is caught (alarm with probability 0.999) and at a larger one, 40 seeds each. As many must have
+              alarmed within the predicted half and 99.9 % of images as lie within the central 99.9 % of the binomial
+              distribution. Of those that leave a lower T alone: I_w, what is charged of a budget (that which an
+              honest run comes to at most; nothing may exceed it), and after how many images it ends the run
+lenet         a convolutional network (6 and 16 filters of 5 x 5, 84 hidden, 10), trained first with the optics' noise
+              at G = 2, mu = 0.5, over 30 MNIST images at mu = 0.2, where the noise costs some: each patch a shot of its
+              own, 642 an image. As many must be right as the exact shortcut of labctl.sampler says for the same images,
+              within 4.5 standard deviations; the pooled excess noise must be as near to its honest value
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import tempfile
@@ -25,18 +36,47 @@ from typing import Any
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+import numpy as np
+
 from labctl import __version__
+from labctl.adversary import agreed_terms
 from labctl.config import RunConfig
+from labctl.datasets import load_dataset
 from labctl.engine import RunControl
 from labctl.events import EventBus
-from labctl.experiment import load_experiment, prepare_experiment
+from labctl.experiment import Experiment, load_experiment, prepare_experiment
+from labctl.ledger.weights import weights_balances, weights_book, weights_charges
+from labctl.models import save_network
+from labctl.models.training import ConvolutionRecipe, Origin, Recipe, WorkingPoint, train_network
+from labctl.protocol.attacks import named_attack
+from labctl.protocol.power import CAUGHT, assess, least_strength
 from labctl.run_tables import AdversaryConfig
+from labctl.sampler import open_sampler
 from labctl.session import Outcome, run_experiment
 from labctl.summary import summary
 
 ALARM_SEEDS = 20
 ALARM_LIMIT = 200
 HONEST_RUNS, HONEST_IMAGES, HONEST_RATE = 200, 100, 0.05
+ATTACKED_IMAGES, ATTACKED_SEEDS = 200, 40
+STRONGER = {"greedy": 10.0, "all-modes": 1.3, "resend": 0.1, "injection": 0.1}
+LENET_IMAGES, LENET_DRAWS = 30, 100
+LENET_GAIN, LENET_PHOTONS, LENET_TRAINED_PHOTONS = 2.0, 0.2, 0.5
+LENET_TRAINING = 30_000
+LENET = Recipe(
+    "mnist",
+    hidden=84,
+    epochs=10,
+    batch=50,
+    learning_rate=0.01,
+    momentum=0.9,
+    weight_decay=0.0,
+    shift_pixels=0,
+    input_noise=0.0,
+    stored="float32",
+    working_point=WorkingPoint(LENET_GAIN, LENET_TRAINED_PHOTONS),
+    convolutions=(ConvolutionRecipe(6, 5, 2), ConvolutionRecipe(16, 5, 2)),
+)
 
 
 def execute(config: RunConfig) -> Outcome:
@@ -110,7 +150,149 @@ def false_alarms(data: str | None, processes: int) -> dict[str, Any]:
     }
 
 
-PARTS = {"headline": headline, "alarm": alarm, "false-alarms": false_alarms}
+def digits(bench: str, **changes: Any) -> RunConfig:
+    """The shipped run on the telecom bench with changes."""
+    shipped = load_experiment("digits-telecom", images=ATTACKED_IMAGES).run
+    return RunConfig.model_validate(shipped.model_dump() | {"bench": bench, **changes})
+
+
+def attacked(bench: str, name: str, strength: float, seed: int) -> int | None:
+    """Images begun until the alarm; None without one."""
+    outcome = execute(digits(bench, seed=seed, adversary={"attack": name, "strength": strength}))
+    return outcome.finished.images + 1 if outcome.verdict == "alarm" else None
+
+
+def noticed(bench: str, name: str, strength: float, pool: ProcessPoolExecutor) -> dict[str, Any]:
+    """Predicted and simulated images to the alarm."""
+    from scipy.stats import binom
+
+    experiment = prepare_experiment(digits(bench))
+    plan, agreed = experiment.agreement().plan(), agreed_terms(experiment)
+    predicted = assess(plan, agreed, named_attack(name, strength)).detection
+    first = 10_000 * list(STRONGER).index(name) + round(1000 * strength) % 9000
+    images = list(pool.map(partial(attacked, bench, name, strength), range(first, first + ATTACKED_SEEDS)))
+    caught = sorted(each for each in images if each is not None)
+    found: dict[str, Any] = {"bench": bench, "attack": name, "strength": strength, "passed": True}
+    for share in (0.5, CAUGHT):
+        within = int(predicted.images_to_alarm(share))
+        low, high = binom.interval(0.999, ATTACKED_SEEDS, predicted.probability(within))
+        alarms = sum(each <= within for each in caught)
+        found["passed"] = found["passed"] and bool(low <= alarms <= high)
+        found[f"{share:g}"] = {"predicted_images": within, "alarms_within": alarms, "allowed": [int(low), int(high)]}
+    return found | {"runs": ATTACKED_SEEDS, "images_to_alarm": caught}
+
+
+def priced(bench: str, name: str | None, strength: float | None) -> dict[str, Any]:
+    """What an attack that no alarm tells of makes of I_w, and where an honest run's budget ends it."""
+    adversary = {} if name is None else {"attack": name, "strength": strength}
+    run = execute(digits(bench, adversary=adversary))
+    pooled = run.finished.pooled
+    assert pooled is not None
+    honest = prepare_experiment(digits(bench)).forecast().weights_bits_per_weight
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = {"weights": {"file": f"{folder}/server.ledger", "bits_per_weight_budget": honest * (1 + 1e-9)}}
+        held = run_experiment(
+            prepare_experiment(digits(bench, adversary=adversary, ledger=ledger)), EventBus(), RunControl(), None
+        )
+        file = Path(ledger["weights"]["file"])
+        (balance,) = weights_balances(weights_charges(weights_book(file).read(), file))
+    return {
+        "bench": bench,
+        "attack": name or "honest",
+        "strength": strength,
+        "verdict": run.verdict,
+        "transmittance": pooled.transmittance.value,
+        "weights_bits_per_mode": pooled.leakage.weights_bits_per_mode,
+        "budget_bits_per_weight": honest,
+        "charged_bits_per_weight": max(balance.bits_per_weight),
+        "with_budget": type(held.error).__name__ if held.error else held.verdict,
+        "images_within_budget": held.finished.images,
+    }
+
+
+def attacks(data: str | None, processes: int) -> dict[str, Any]:
+    """Every attack of [adversary] on the benches that the digits run on."""
+    rows = []
+    with ProcessPoolExecutor(processes) as pool:
+        for bench in ("ideal", "telecom"):
+            experiment = prepare_experiment(digits(bench))
+            plan, agreed = experiment.agreement().plan(), agreed_terms(experiment)
+            for name, more in STRONGER.items():
+                least = least_strength(plan, agreed, name)
+                least = math.ceil(least * 1000) / 1000 if least > 1 else math.ceil(least * 1e4) / 1e4
+                rows += [noticed(bench, name, strength, pool) for strength in (least, more)]
+    unseen = [
+        priced(bench, *attack)
+        for bench in ("ideal", "telecom")
+        for attack in ((None, None), ("substitution", None), ("tap", 0.01), ("tap", 0.1), ("tap", 0.2))
+    ]
+    passed = all(row["passed"] for row in rows) and all(
+        row["verdict"] == "accepted"
+        and row["charged_bits_per_weight"] <= row["budget_bits_per_weight"] * (1 + 1e-6)
+        and (row["with_budget"] == "BudgetSpent" or row["strength"] != 0.2)
+        and (row["with_budget"] == "accepted" or row["attack"] == "tap")
+        for row in unseen
+    )
+    return {"passed": passed, "images": ATTACKED_IMAGES, "noticed": rows, "priced": unseen}
+
+
+def right_of(experiment: Experiment, mean_photons: float) -> tuple[float, float]:
+    """Images that should be right by the statistics alone, and the standard deviation of the count."""
+    sampler, labels = open_sampler(experiment, "statistics"), experiment.dataset.labels
+    draws = [sampler.sample(LENET_GAIN, mean_photons, seed).predictions == labels for seed in range(LENET_DRAWS)]
+    chance = np.mean(draws, axis=0)
+    return float(chance.sum()), float(np.sqrt(np.sum(chance * (1 - chance)) * (1 + 1 / LENET_DRAWS)))
+
+
+def lenet(data: str | None, processes: int) -> dict[str, Any]:
+    """A convolutional network at full size, through the drivers."""
+    folder = data or os.environ.get("LABCTL_MNIST")
+    training, test = (load_dataset("mnist", split, Path(folder) if folder else None) for split in ("train", "test"))
+    start = time.perf_counter()
+    network = train_network(Origin("lenet", "benchmarks/soak.py", 1), LENET, training.first(LENET_TRAINING), test)
+    trained = time.perf_counter() - start
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "lenet.safetensors"
+        save_network(network, path)
+        config = mnist(data, model=str(path), gain=LENET_GAIN, mean_photons=LENET_PHOTONS, images=LENET_IMAGES)
+        experiment = prepare_experiment(config)
+        start = time.perf_counter()
+        outcome = run_experiment(experiment, EventBus(), RunControl(), None)
+        seconds = time.perf_counter() - start
+    if outcome.error is not None or outcome.started is None:
+        raise outcome.error or RuntimeError("the run did not start")
+    predicted, spread = right_of(experiment, LENET_PHOTONS)
+    found = summary(outcome.finished, outcome.started, None)
+    right, noise = round(found["accuracy"] * LENET_IMAGES), found["excess_noise"]
+    passed = (
+        found["verdict"] == "accepted"
+        and abs(right - predicted) <= 4.5 * max(spread, 1 / LENET_DRAWS)
+        and abs(noise["value"] - noise["expected"]) <= 4.5 / 1.96 * (noise["high"] - noise["low"]) / 2
+    )
+    return {
+        "passed": passed,
+        "training_seconds": round(trained, 1),
+        "seconds_per_image": round(seconds / LENET_IMAGES, 2),
+        "shots_per_image": sum(layer.transmissions for layer in network.layers),
+        "weights": [list(shape) for shape in network.layer_shapes],
+        "clean_accuracy_test_set": network.clean_accuracy,
+        "right": right,
+        "right_predicted": round(predicted, 3),
+        "right_predicted_deviation": round(spread, 3),
+        "right_predicted_with_half_and_twice_the_light": [
+            round(right_of(experiment, factor * LENET_PHOTONS)[0], 3) for factor in (0.5, 2)
+        ],
+        "summary": found,
+    }
+
+
+PARTS = {
+    "headline": headline,
+    "alarm": alarm,
+    "false-alarms": false_alarms,
+    "attacks": attacks,
+    "lenet": lenet,
+}
 
 
 def main() -> int:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,14 +27,16 @@ class Referee:
     def __init__(self, experiment: Experiment, control: SimulationControl | None) -> None:
         self._experiment = experiment
         self._control = control
-        self._overlaps: list[float] = []
+        self._images = 0
+        self._mean_overlap = 0.0
         self._learned: tuple[int, float] | None = None
 
     def compare(self, image: int, guess: NDArray[np.complex128]) -> DataRecovered:
         """A curious server's ẑ of an image, with the data that the client really had."""
         data = self._experiment.dataset.images[image]
         found = overlap(guess, pack_data(data.astype(np.float64)).z)
-        self._overlaps.append(found)
+        self._images += 1
+        self._mean_overlap += (found - self._mean_overlap) / self._images
         if image >= PICTURES:
             return DataRecovered(image, found, None)
         picture = as_data(guess)[: len(data)].reshape(self._experiment.dataset.image_shape)
@@ -64,7 +64,7 @@ class Referee:
         )
 
     def _recovery(self) -> RecoveryResult | None:
-        if not self._overlaps:
+        if not self._images:
             return None
         experiment = self._experiment
         rows, inputs = experiment.network.layer_shapes[0]
@@ -73,8 +73,8 @@ class Referee:
         excess = AmplifierTap(gain, experiment.bench.amplifier.n_sp).returned_excess
         strength = spike(experiment.agreement().receiver, experiment.transmittance_back * excess)
         return RecoveryResult(
-            images=len(self._overlaps),
-            overlap=math.fsum(self._overlaps) / len(self._overlaps),
+            images=self._images,
+            overlap=self._mean_overlap,
             expected=expected_overlap(strength, rows, modes),
             bound=overlap_bound(data_leakage_journal(excess, modes, rows)),
         )

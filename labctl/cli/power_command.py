@@ -40,6 +40,9 @@ def power(  # noqa: PLR0913 - typer reads the options from the signature
             help="Gain (greedy, all-modes), share of rows (resend), T (substitution), share (tap), SNU (injection)."
         ),
     ] = None,
+    least: Annotated[
+        bool, typer.Option("--least", help="At the least strength that is caught: alarm with probability 0.999.")
+    ] = False,
     images: Annotated[int, typer.Option(min=1, help="Planned images of the run.")] = 1000,
     model: Annotated[str, typer.Option(help="A shipped model, or a .safetensors file.")] = "mnist",
     bench: Annotated[str, typer.Option(help="BENCH.toml, or a shipped bench: ideal, telecom.")] = "ideal",
@@ -52,7 +55,8 @@ def power(  # noqa: PLR0913 - typer reads the options from the signature
     from labctl.protocol.power import assess
 
     agreed, plan = _check(bench, model, gain, photons, (images, false_alarm_rate))
-    found = [assess(plan, agreed, each) for each in _attacks(agreed, attack, strength)]
+    chosen = _least(plan, agreed, attack, strength) if least else _attacks(agreed, attack, strength)
+    found = [assess(plan, agreed, each) for each in chosen]
     if json:
         told = {"model": model, "bench": bench, "gain": gain, "mean_photons": photons}
         print_json(told | _plan(plan) | {"attacks": [_assessment(each) for each in found]})
@@ -71,6 +75,22 @@ def _attacks(agreed: Agreed, name: str | None, strength: float | None) -> tuple[
     if strength is not None or name not in [kind.name for kind in ATTACKS]:
         return (named_attack(name, math.nan if strength is None else strength),)
     return tuple(each for each in usual_attacks(agreed) if each.name == name)
+
+
+def _least(plan: VerificationPlan, agreed: Agreed, name: str | None, strength: float | None) -> tuple[Attack, ...]:
+    """Each kind at the least strength that is caught; one that never is, at the usual strengths."""
+    from labctl.protocol.attacks import named_attack
+    from labctl.protocol.power import least_strength
+
+    if strength is not None:
+        raise ConfigError("--strength is given with --least", "Leave one of them out.")
+    usual = _attacks(agreed, name, None)
+    found: list[Attack] = []
+    for kind in dict.fromkeys(each.name for each in usual):
+        weakest = least_strength(plan, agreed, kind)
+        caught = math.isfinite(weakest)
+        found += [named_attack(kind, weakest)] if caught else [each for each in usual if each.name == kind]
+    return tuple(found)
 
 
 def _check(
@@ -167,7 +187,7 @@ def _row(found: Assessment) -> list[str]:
     times, gains = found.detection, found.gains
     images = [times.images_to_alarm(share) for share in SHARES]
     return [
-        f"{found.attack.name}, {found.attack.symbol} = {found.attack.strength:g}",
+        f"{found.attack.name}, {found.attack.symbol} = {found.attack.strength:.4g}",
         f"{found.excess:.4g}",
         f"{found.transmittance:.4g}",
         f"{times.power:.4g}",

@@ -72,8 +72,10 @@ class Book:
         self._kinds = kinds
 
     def read(self) -> Page:
-        """All entries; none where there is no file yet. Raises LedgerError for a damaged file."""
+        """All entries; none where there is no file yet. Raises LedgerError for a damaged file, ConfigError for a path
+        in a folder that is not there."""
         if not self.path.exists():
+            self._check_folder()
             return Page((), b"", "")
         if not self.path.is_file():
             raise LedgerError(f"{self.path}: not a file", "Name a file for the ledger.")
@@ -128,6 +130,7 @@ class Book:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
+        self._check_folder()
         beside = self.path.with_name(f"{self.path.name}.lock")
         try:
             descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -140,6 +143,13 @@ class Book:
             yield
         finally:
             os.close(descriptor)  # which unlocks
+
+    def _check_folder(self) -> None:
+        if not self.path.parent.is_dir():
+            raise ConfigError(
+                f"{self.path}: the folder {self.path.parent} does not exist",
+                "Make the folder, or name a ledger file in one that exists.",
+            )
 
     def _check_header(self, text: str) -> None:
         header = _parsed(TypeAdapter(Header), text, self.path, 1)
@@ -158,7 +168,7 @@ def account_of(path: Path) -> Account:
     try:
         with path.open("rb") as stream:
             raw = stream.readline(1000)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{path}: no such file", "Check the path.") from None
     except OSError as error:
         raise LedgerError(f"{path}: cannot be read ({error.strerror})", "Name a ledger file.") from None

@@ -21,7 +21,16 @@ import numpy.typing as npt
 from labctl.datasets import Dataset
 from labctl.errors import DataError
 from labctl.protocol.encoding import weight_rms
-from labctl.protocol.layers import ACTIVATIONS, Activation, Architecture, Dense, LayerKind, activate, scale_dependence
+from labctl.protocol.layers import (
+    ACTIVATIONS,
+    Activation,
+    Architecture,
+    Convolution,
+    Dense,
+    LayerKind,
+    activate,
+    scale_dependence,
+)
 
 MAX_LAYERS = 64
 MAX_WEIGHTS = 2**26
@@ -121,10 +130,16 @@ class Network:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of shapes and float32 weights, hexadecimal: the same weights under another name have the same."""
+        """SHA-256 of shapes and float32 weights, hexadecimal: the same weights under another name have the same.
+
+        A convolution's geometry counts as well: over other patches the same filters are another layer.
+        """
         found = hashlib.sha256()
-        for matrix in self.weights:
+        for layer, matrix in zip(self.layers, self.weights, strict=True):
             found.update(f"{matrix.shape[0]}x{matrix.shape[1]}:".encode())
+            if isinstance(layer, Convolution):
+                sizes = (layer.channels, layer.height, layer.width, layer.kernel, layer.stride, layer.pool, layer.bias)
+                found.update(f"convolution {' '.join(str(int(size)) for size in sizes)}:".encode())
             found.update(matrix.astype("<f4").tobytes())
         return found.hexdigest()
 

@@ -20,7 +20,7 @@ from statistics import NormalDist
 import numpy as np
 
 from labctl.errors import ConfigError
-from labctl.protocol.attacks import Agreed, Attack, Gain
+from labctl.protocol.attacks import Agreed, Attack, Gain, named_attack
 from labctl.protocol.crossing import Survival, survival
 from labctl.protocol.design import RowShape
 from labctl.protocol.estimation import Receiver, weighted_mean
@@ -30,6 +30,8 @@ from labctl.protocol.walk import Floats, NoiseProfile, cumulate, freed_of_skewne
 
 POWER = 0.9
 """Of the fixed-sample numbers."""
+CAUGHT = 0.999
+"""Probability of an alarm within the run from which on an attack counts as caught."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +192,35 @@ def assess(plan: VerificationPlan, agreed: Agreed, attack: Attack) -> Assessment
         detection=detection(plan, noise),
         fixed_sample_images=fixed_sample_images(plan, noise),
     )
+
+
+def least_strength(plan: VerificationPlan, agreed: Agreed, name: str, probability: float = CAUGHT) -> float:
+    """Weakest attack of this name that raises the alarm within the plan with this probability, to 1e-3 of what it is
+    above the harmless strength; inf where no strength does, as for those that leave a lower T alone.
+
+    Raises ConfigError for an unknown name.
+    """
+    spans = {
+        "greedy": (agreed.gain, 1000.0),
+        "all-modes": (1.0, 1000.0),
+        "resend": (0.0, 1.0),
+        "injection": (0.0, 100.0),
+    }
+    if name not in spans:
+        named_attack(name, 0.5)  # known, or refused
+        return math.inf
+    harmless, high = spans[name]
+
+    def caught(more: float) -> bool:
+        return assess(plan, agreed, named_attack(name, harmless + more)).detection.power >= probability
+
+    if not caught(high):
+        return math.inf
+    low = 1e-6 * high
+    while high > low * 1.001:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if caught(middle) else (middle, high)
+    return harmless + high
 
 
 @dataclass(frozen=True)

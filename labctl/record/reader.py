@@ -171,7 +171,7 @@ def _recovered(result: h5py.Group) -> tuple[NDArray[Any] | None, NDArray[Any] | 
     if schema.RECOVERY not in result:
         return None, None
     group = _group(result, schema.RECOVERY)
-    return _dataset(group, "overlaps")[()], _dataset(group, "pictures")[()]
+    return _dataset(group, schema.OVERLAPS)[()], _dataset(group, "pictures")[()]
 
 
 def _alarm(result: h5py.Group) -> AlarmRaised | None:

@@ -21,6 +21,7 @@ LAYERS = "layers"
 RESULT = "result"
 ATTACK = "attack"
 RECOVERY = "recovery"
+OVERLAPS = "overlaps"
 SAFE_STATE = "safe_state"
 
 
@@ -106,6 +107,9 @@ LAYER_COLUMNS = (
     Column("excess", "f8", "SNU", "excess noise per mode of this layer of this image alone"),
     Column("transmittance", "f8", "1", "transmittance of this layer of this image alone"),
 )
+
+#: Columns of ``/recovery``, in a run whose server looks for the data.
+RECOVERY_COLUMNS = (Column(OVERLAPS, "f8", "1", "|<z found, z>|^2 of the mode that the server found"),)
 
 
 def layer_row(event: LayerMeasured) -> Sequence[float]:

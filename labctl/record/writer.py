@@ -45,6 +45,8 @@ SYNC_INTERVAL_S = 5.0
 RESERVE_BYTES = 16 * 2**20
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+Picture = tuple[tuple[float, ...], ...]
+
 
 class RunRecorder:
     """Writes one run into ``folder``, from the events on a bus.
@@ -74,10 +76,11 @@ class RunRecorder:
         self._file: h5py.File | None = None
         self._images: Table
         self._layers: list[Table]
+        self._overlaps: Table | None = None
         self._flushed_s = self._synced_s = 0.0
         self._alarm: AlarmRaised | None = None
         self._light_off: LightOff | None = None
-        self._recovered: list[DataRecovered] = []
+        self._pictures: list[Picture] = []
 
     @property
     def path(self) -> Path | None:
@@ -91,7 +94,7 @@ class RunRecorder:
         bus.subscribe(ImageFinished, self._on_image)
         bus.subscribe(AlarmRaised, self._on_alarm)
         bus.subscribe(LightOff, self._on_light_off)
-        bus.subscribe(DataRecovered, self._recovered.append)
+        bus.subscribe(DataRecovered, self._on_recovered)
         bus.subscribe(RunFinished, self._on_finished)
 
     def close(self) -> None:
@@ -116,6 +119,8 @@ class RunRecorder:
                 Table(layers.create_group(str(number)), schema.LAYER_COLUMNS)
                 for number in range(len(event.layer_shapes))
             ]
+            if event.run.get("adversary", {}).get("server_recovers_data"):
+                self._overlaps = Table(file.create_group(schema.RECOVERY), schema.RECOVERY_COLUMNS)
             file.create_dataset(schema.COMMITTED, data=np.zeros(1 + len(self._layers), "i8"))
             file.swmr_mode = True
             file.flush()
@@ -172,6 +177,18 @@ class RunRecorder:
             self._check_space()
             self._flush()
 
+    def _on_recovered(self, event: DataRecovered) -> None:
+        with self._writing():
+            if self._overlaps is None:
+                raise RecordError(
+                    f"{self._path}: data were recovered in a run whose server does not look for them",
+                    "This is a fault of the program.",
+                )
+            self._in_order(self._overlaps, event.image, "recovery")
+            self._overlaps.add((event.overlap,))
+        if event.picture is not None:
+            self._pictures.append(event.picture)
+
     def _on_alarm(self, event: AlarmRaised) -> None:
         self._alarm = self._alarm or event
         self._flush()
@@ -190,6 +207,8 @@ class RunRecorder:
         """Rows first, then how many count: a reader never meets a row that is not complete."""
         with self._writing() as file:
             rows = [table.write() for table in (self._images, *self._layers)]
+            if self._overlaps is not None:
+                self._overlaps.write()
             file.flush()
             file[schema.COMMITTED].id.write(h5py.h5s.ALL, h5py.h5s.ALL, np.array(rows, "i8"))
             file.flush()
@@ -234,7 +253,8 @@ class RunRecorder:
                 file[schema.PROVENANCE].attrs["finished"] = _iso(self._wall_time())
                 _write_end(file, event, self._alarm, self._light_off)
                 if event.adversary is not None:
-                    _write_adversary(file[schema.RESULT], event.adversary, self._recovered)
+                    _write_adversary(file[schema.RESULT], event.adversary, self._pictures)
+                    _link_overlaps(file)
                 file.flush()
                 os.fsync(file.id.get_vfd_handle())
             os.replace(finishing, self._path)
@@ -305,12 +325,16 @@ def _write_end(file: h5py.File, event: RunFinished, alarm: AlarmRaised | None, l
             attributes.put(group.create_group("readings"), state.readings)
 
 
-def _write_adversary(result: h5py.Group, found: AdversaryResult, recovered: list[DataRecovered]) -> None:
+def _write_adversary(result: h5py.Group, found: AdversaryResult, pictures: list[Picture]) -> None:
     if found.attack is not None:
         attributes.put(result.create_group(schema.ATTACK), attributes.attack(found.attack))
     if found.recovery is not None:
         group = result.create_group(schema.RECOVERY)
         attributes.put(group, asdict(found.recovery))
-        group.create_dataset("overlaps", data=np.array([each.overlap for each in recovered], "f8"))
-        pictures = [each.picture for each in recovered if each.picture is not None]
         group.create_dataset("pictures", data=np.array(pictures, "f8"))
+
+
+def _link_overlaps(file: h5py.File) -> None:
+    """The overlaps, written as they came, under the result as well."""
+    if schema.RECOVERY in file and schema.RECOVERY in file[schema.RESULT]:
+        file[schema.RESULT][schema.RECOVERY][schema.OVERLAPS] = file[schema.RECOVERY][schema.OVERLAPS]

@@ -32,6 +32,8 @@ RUN: dict[str, Any] = {
     "operator": "M. Muster",
     "note": "µ and Σ, and a 'quote'",
 }
+#: The same with a server that looks for the data.
+CURIOUS: dict[str, Any] = RUN | {"adversary": {"server_recovers_data": True}}
 BENCH: dict[str, Any] = {
     "name": "ideal",
     "instruments": {"laser": {"driver": "drivers.santec_tsl570:TSL570", "options": {}}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -118,6 +119,31 @@ def test_digest_follows_the_weights_and_nothing_else() -> None:
     square = np.arange(1, 7, dtype=np.float32)
     assert Network("a", (square.reshape(2, 3),)).digest != Network("a", (square.reshape(3, 2),)).digest
     assert len(digest) == 64
+    assert digest != Network("one", (weights[0], weights[1][:, ::-1].copy())).digest
+
+
+def test_a_digest_is_the_same_in_every_version() -> None:
+    """Ledgers are kept under it: SHA-256 of b"2x3:", six floats, b"2x2:", four floats."""
+    first, second = np.arange(1, 7, dtype=np.float32).reshape(2, 3), np.arange(1, 5, dtype=np.float32).reshape(2, 2)
+    stated = hashlib.sha256(b"2x3:" + first.tobytes() + b"2x2:" + second.tobytes()).hexdigest()
+    assert Network("dense", (first, second)).digest == stated
+
+
+def test_the_same_filters_over_other_patches_are_another_network() -> None:
+    """One filter, and a dense layer, that fit several geometries."""
+    filters, dense = np.ones((1, 4), np.float32), np.ones((2, 4), np.float32)
+    kinds = [
+        Convolution(1, 4, 4, 1, 2, stride=2),
+        Convolution(1, 5, 5, 1, 2, pool=2),
+        Convolution(1, 3, 3, 1, 2),
+        Convolution(1, 5, 5, 1, 2, stride=2),
+        Convolution(4, 2, 2, 1, 1),
+        Convolution(1, 2, 5, 1, 2),
+    ]
+    networks = [Network("a", (filters, dense), layers=(kind, Dense(4, 2))) for kind in kinds]
+    flat = Network("a", (filters, np.ones((2, 1), np.float32)))
+    assert len({each.digest for each in (*networks, flat)}) == len(networks) + 1
+    assert Network("b", (filters, dense), layers=(kinds[2], Dense(4, 2))).digest == networks[2].digest
 
 
 def test_what_needs_an_absolute_scale_is_refused_with_layer_and_reason() -> None:

@@ -100,3 +100,21 @@ def test_what_is_no_ledger(run: str, capsys: pytest.CaptureFixture[str]) -> None
     assert "job.toml: damaged in line 1" in capsys.readouterr().err
     assert perform("ledger", "show", "missing.ledger") == 2
     assert "missing.ledger: no such file" in capsys.readouterr().err
+    assert perform("ledger", "show", "none/missing.ledger") == 2
+    assert perform("ledger", "show", "job.toml/missing.ledger") == 2
+
+
+@pytest.mark.parametrize("words", [[], ["--dry-run"]])
+@pytest.mark.parametrize("file", ["server.ledger", "client.ledger"])
+def test_a_ledger_in_a_missing_folder(
+    run: str, words: list[str], file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(run).write_text(Path(run).read_text().replace(f'"{file}"', f'"none/{file}"'))
+    made = FakeLibrary.made
+    assert perform("run", run, *words, "--json") == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["type"] == "ConfigError"
+    assert f"{file}: the folder" in error["message"]
+    assert error["remedy"]
+    assert FakeLibrary.made == made
+    assert not list(Path().glob("*.ledger")), "nothing was entered in the other party's account"

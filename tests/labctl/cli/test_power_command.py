@@ -53,6 +53,19 @@ def test_all_attacks(capsys: Capture) -> None:
         assert (each["images_to_alarm_90"] is None) == (each["power"] < 0.9)
 
 
+def test_least_strengths(capsys: Capture) -> None:
+    """Of the telecom bench; what no strength gives away is shown at the usual ones."""
+    words = (*POINT, "--model", "digits", "--bench", "telecom", "--images", "200", "--least")
+    attacks = {each["attack"]: each for each in told(capsys, *words)["attacks"]}
+    assert set(attacks) == {kind.name for kind in ATTACKS}
+    for name, strength in {"greedy": 2.445, "all-modes": 1.0188, "resend": 0.0171, "injection": 0.0276}.items():
+        assert attacks[name]["strength"] == pytest.approx(strength, rel=2e-3)
+        assert 0.999 <= attacks[name]["power"] < 0.9995
+    assert [attacks[name]["strength"] for name in ("substitution", "tap")] == [0.99, 0.01]
+    [one] = told(capsys, *words, "--attack", "resend")["attacks"]
+    assert one == attacks["resend"]
+
+
 def test_all_strengths_of_one_attack(capsys: Capture) -> None:
     attacks = told(capsys, *POINT, "--attack", "resend", "--images", "50")["attacks"]
     assert [each["strength"] for each in attacks] == [0.01, 1.0]
@@ -105,6 +118,8 @@ def test_help_names_every_attack(capsys: Capture) -> None:
         ["--gain", "1", "--photons", "4"],
         ["--gain", "1.3", "--photons", "0"],
         [*POINT, "--strength", "2"],
+        [*POINT, "--attack", "greedy", "--strength", "2", "--least"],
+        [*POINT, "--attack", "bribery", "--least"],
         [*POINT, "--attack", "bribery"],
         [*POINT, "--attack", "greedy", "--strength", "0.5"],
         [*POINT, "--attack", "tap", "--strength", "nan"],

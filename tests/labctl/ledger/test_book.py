@@ -192,8 +192,21 @@ def test_everything_is_on_the_disk_before_it_counts(tmp_path: Path, monkeypatch:
 
 
 def test_a_folder_that_is_missing(tmp_path: Path) -> None:
+    missing = Book(tmp_path / "none" / "x.ledger", "weights", KINDS)
+    for use in (missing.read, lambda: write(missing, 1.0)):
+        with pytest.raises(ConfigError, match=r"x\.ledger: the folder .*none does not exist") as refusal:
+            use()
+        assert refusal.value.remedy
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("hello\n")
+    with pytest.raises(ConfigError, match="no such file"):
+        account_of(tmp_path / "file" / "x.ledger")
+
+
+def test_a_lock_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "x.ledger.lock").mkdir()
     with pytest.raises(LedgerError, match="cannot be made") as refusal:
-        write(Book(tmp_path / "none" / "x.ledger", "weights", KINDS), 1.0)
+        write(book(tmp_path), 1.0)
     assert refusal.value.remedy
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from labctl.adversary import Referee
 from labctl.assembly import Assembly
 from labctl.bench import open_bench
+from labctl.config import RunConfig
 from labctl.engine import Engine, RunControl
-from labctl.events import EventBus, ImageFinished
-from labctl.experiment import Experiment, load_experiment
+from labctl.events import DataRecovered, EventBus, ImageFinished
+from labctl.experiment import Experiment, load_experiment, prepare_experiment
 from labctl.interfaces import Instrument
 from labctl.parties.channel import Endpoint
 from labctl.plan import Plan
@@ -29,23 +34,41 @@ class Ran:
 
     experiment: Experiment
     assembly: Assembly
+    referee: Referee
     outcomes: list[ImageFinished]
+    recovered: list[DataRecovered]
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory):
+@contextlib.contextmanager
+def run_through(folder: Path, **keys: Any) -> Iterator[Ran]:
     with pytest.MonkeyPatch.context() as patch:
         use_fakes(patch)
-        path = fake_bench(tmp_path_factory.mktemp("lab"))
+        path = fake_bench(folder)
         result, bus = Ran(), EventBus()
-        result.outcomes = []
+        result.outcomes, result.recovered = [], []
         bus.subscribe(ImageFinished, result.outcomes.append)
-        result.experiment = load_experiment("digits", bench=str(path), images=IMAGES)
+        bus.subscribe(DataRecovered, result.recovered.append)
+        shipped = load_experiment("digits", bench=str(path), images=IMAGES).run
+        result.experiment = prepare_experiment(RunConfig.model_validate(shipped.model_dump() | keys))
         with open_bench(path, result.experiment.bench) as bench:
             engine = Engine(result.experiment, bench, bus, RunControl())
             engine.execute(Plan(IMAGES, 2))
-            result.assembly = engine._assembly
+            result.assembly, result.referee = engine._assembly, engine._referee
             yield result
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    with run_through(tmp_path_factory.mktemp("lab")) as result:
+        yield result
+
+
+@pytest.fixture(scope="module")
+def curious(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    """The same with a server that looks for the data."""
+    keys = {"gain": 10.0, "adversary": {"server_recovers_data": True}}
+    with run_through(tmp_path_factory.mktemp("curious"), **keys) as result:
+        yield result
 
 
 def weights(ran: Ran) -> dict[str, np.ndarray]:
@@ -99,6 +122,66 @@ def test_the_client_s_side_holds_no_weights(ran: Ran, part: str) -> None:
     long = {name: secret for name, secret in secrets.items() if len(secret) >= 20}
     assert not leaks(getattr(ran.assembly, part), long)
     assert not leaks(getattr(ran.assembly, part), short, 1 - 1e-6)
+
+
+def assert_holds_none(root: Any, secrets: dict[str, np.ndarray]) -> None:
+    assert not leaks(root, {name: secret for name, secret in secrets.items() if len(secret) >= 20})
+    assert not leaks(root, {name: secret for name, secret in secrets.items() if len(secret) < 20}, 1 - 1e-6)
+
+
+def guesses(ran: Ran) -> dict[str, np.ndarray]:
+    """What the curious server found of each image, as the referee told it."""
+    pictures = [np.array(each.picture).ravel() for each in ran.recovered if each.picture is not None]
+    return {f"guess {number}": picture for number, picture in enumerate(pictures)}
+
+
+@pytest.mark.parametrize("part", ["server", "transmitter", "verifier", "curious"])
+def test_a_curious_server_holds_no_data(curious: Ran, part: str) -> None:
+    assert len(curious.recovered) == IMAGES
+    assert_holds_none(getattr(curious.assembly, part), data(curious))
+
+
+@pytest.mark.parametrize("part", ["client", "unitary"])
+def test_its_client_holds_no_weights_and_no_guess(curious: Ran, part: str) -> None:
+    assert len(guesses(curious)) == IMAGES
+    assert_holds_none(getattr(curious.assembly, part), weights(curious) | guesses(curious))
+
+
+def test_a_curious_server_holds_one_guess_at_most(curious: Ran) -> None:
+    """Until it is taken; and data that somebody told it would be found."""
+    listener = curious.assembly.curious
+    assert listener is not None
+    assert arrays(listener, SHARED) == []
+    launched = curious.assembly.server._sent[0].quadratures
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        listener.hear(launched, [Heard(rng.normal(size=launched.shape[1:])) for _ in range(2)])
+    assert {found.array.shape for found in arrays(listener, SHARED)} == {(launched.shape[2],), launched.shape[2:] * 2}
+    listener.take_guess()
+    assert arrays(listener, SHARED) == []
+    image = curious.experiment.dataset.images[3]
+    vars(listener)["told"] = image
+    try:
+        assert leaks(curious.assembly.server, {"image": image})
+    finally:
+        del vars(listener)["told"]
+
+
+class Heard:
+    """A quadrature with these values, SNU."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = lambda: values
+
+
+def test_the_referee_keeps_nothing_that_grows(curious: Ran) -> None:
+    """It knows both sides from the experiment and the lab; of the guesses it keeps a count and a mean."""
+    found = curious.referee.result(None)
+    assert found is not None
+    assert found.recovery is not None
+    assert found.recovery.images == IMAGES
+    assert found.recovery.overlap == pytest.approx(np.mean([each.overlap for each in curious.recovered]))
+    assert arrays(curious.referee, (*SHARED, Experiment, type(curious.assembly.control))) == []
 
 
 def test_the_scan_sees_what_the_parties_do_hold(ran: Ran) -> None:

@@ -23,11 +23,20 @@ from labctl.protocol.attacks import (
     FibreTap,
     GreedyGain,
     HeterodyneResend,
+    named_attack,
     usual_attacks,
 )
 from labctl.protocol.design import Channel
 from labctl.protocol.estimation import Receiver
-from labctl.protocol.power import assess, detection, fixed_sample_images, images_to_resolve, resolution
+from labctl.protocol.power import (
+    CAUGHT,
+    assess,
+    detection,
+    fixed_sample_images,
+    images_to_resolve,
+    least_strength,
+    resolution,
+)
 from labctl.protocol.verification import LayerNull, SequentialTest, VerificationPlan
 from labctl.protocol.walk import NoiseProfile
 from tests.labctl.protocol.simulated_sums import first_alarms
@@ -209,6 +218,27 @@ def test_calibration_sets_an_end() -> None:
     assert fixed_sample_images(rough, [rough.layers[0].profile] * 2) == math.inf
     exact = plan_of(MNIST, 100)
     assert detection(rough, profiles).power < detection(exact, profiles).power
+
+
+@pytest.mark.parametrize(
+    ("name", "harmless"), [("greedy", 1.3), ("all-modes", 1.0), ("resend", 0.0), ("injection", 0.0)]
+)
+@pytest.mark.parametrize("technical", [0.0, 0.013])
+def test_least_strength_is_caught_and_a_little_less_is_not(name: str, harmless: float, technical: float) -> None:
+    plan = plan_of(DIGITS, 200, agreed=LOSSY, receiver=Receiver(0.5, 0.88, 1.07, 10_000_000), technical=technical)
+    least = least_strength(plan, LOSSY, name)
+    weaker = harmless + (least - harmless) * 0.99
+    assert assess(plan, LOSSY, named_attack(name, least)).detection.power >= CAUGHT
+    assert assess(plan, LOSSY, named_attack(name, weaker)).detection.power < CAUGHT
+    assert least_strength(plan, LOSSY, name, 0.5) < least
+
+
+def test_some_are_never_caught() -> None:
+    plan = plan_of(DIGITS, 200)
+    assert least_strength(plan, AGREED, "tap") == least_strength(plan, AGREED, "substitution") == math.inf
+    assert least_strength(plan_of(DIGITS, 3), AGREED, "greedy") == math.inf, "three images are too few"
+    with pytest.raises(ConfigError, match="unknown attack"):
+        least_strength(plan, AGREED, "bribe")
 
 
 def test_tables_of_the_physics_page() -> None:

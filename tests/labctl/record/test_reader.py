@@ -176,7 +176,7 @@ def test_what_the_dishonest_got_comes_back(tmp_path: Path, alarm_image: int | No
     recovery = RecoveryResult(2, 0.3, 0.25, 0.7)
     guesses = [DataRecovered(0, 0.2, ((0.6, 0.0), (0.8, 0.0))), DataRecovered(1, 0.4, None)]
     ended = sample_run.finished(0, adversary=AdversaryResult(attack, recovery))
-    run = open_run(record(tmp_path, [sample_run.started(), *guesses, ended]))
+    run = open_run(record(tmp_path, [sample_run.started(run=sample_run.CURIOUS), *guesses, ended]))
     assert run.finished == ended
     assert run.overlaps is not None
     assert run.recovered is not None

@@ -17,10 +17,11 @@ import pytest
 
 from labctl.clock import SteppedClock
 from labctl.errors import RecordError
-from labctl.events import Event, EventBus
+from labctl.events import AdversaryResult, DataRecovered, Event, EventBus, RecoveryResult
 from labctl.record import RunRecorder, open_run
 from labctl.record.schema import PROVENANCE
 from tests.labctl import sample_run
+from tests.labctl.parties.scan import arrays
 from tests.labctl.run_files import differences
 
 NOON_S = 1_770_292_800.0  # 2026-02-05T12:00:00Z
@@ -194,6 +195,39 @@ def test_a_full_disk_stops_before_the_file_breaks(tmp_path: Path, monkeypatch: p
     assert writer.path is not None
     run = open_run(writer.path)
     assert (run.status, len(run.images["index"])) == ("failed", 64)
+
+
+def test_overlaps_go_to_the_file_and_are_not_kept(tmp_path: Path) -> None:
+    """Of 500 images the recorder holds one block at most, and the first pictures; and out of order none is taken."""
+    bus, made = EventBus(), recorder(tmp_path)
+    made.attach(bus)
+    bus.publish(sample_run.started(run=sample_run.CURIOUS, images=500))
+    before = [found.array.size for found in arrays(made)]
+    overlaps = np.random.default_rng(1).random(500)
+    for image, overlap in enumerate(overlaps):
+        bus.publish(DataRecovered(image, float(overlap), ((0.6,), (0.8,)) if image < 2 else None))
+    kept = [found.array.size for found in arrays(made)]
+    assert sum(kept) <= sum(before) + 4
+    with pytest.raises(RecordError, match="recovery: image 7 came where image 500 was due"):
+        bus.publish(DataRecovered(7, 0.1, None))
+    ended = sample_run.finished(0, adversary=AdversaryResult(None, RecoveryResult(500, 0.5, 0.2, 0.7)))
+    bus.publish(ended)
+    assert made.path is not None
+    run = open_run(made.path)
+    assert run.overlaps is not None
+    assert run.overlaps.tolist() == overlaps.tolist()
+    with h5py.File(made.path) as file:
+        assert file["recovery/overlaps"] == file["result/recovery/overlaps"]
+        assert file["recovery/overlaps"].attrs["unit"] == "1"
+
+
+def test_recovered_data_of_an_honest_server_are_refused(tmp_path: Path) -> None:
+    bus, made = EventBus(), recorder(tmp_path)
+    made.attach(bus)
+    bus.publish(sample_run.started())
+    with pytest.raises(RecordError, match="does not look for them"):
+        bus.publish(DataRecovered(0, 0.1, None))
+    made.close()
 
 
 def test_an_image_out_of_order_is_refused(tmp_path: Path) -> None:
