@@ -29,8 +29,8 @@ from labctl.schema import (
     read_toml,
     validate,
 )
-from sim_backends.faults import FAULTS
 from labctl.units import parse_quantity
+from sim_backends.faults import FAULTS
 from sim_backends.physics import IqImbalance
 from sim_backends.waveform_schema import WaveformWorld
 
@@ -68,7 +68,8 @@ class Places(StrictModel):
 
 
 class LaserPhysics(StrictModel):
-    """``linewidth``: Δν of a Wiener phase. ``rin_db_per_hz``: relative intensity noise, white over the bins' band.
+    """``linewidth``: Δν of a Wiener phase. ``rin_db_per_hz``: relative intensity noise, white over the band of the
+    bins, or of the samples where a bin has several.
 
     ``power_drift_per_hour``: relative change of the emitted power, from the start of the lab's clock.
     """
@@ -265,11 +266,13 @@ class WorldConfig(StrictModel):
 
     @model_validator(mode="after")
     def _one_laser(self) -> WorldConfig:
-        """Noise of the laser is drawn bin by bin or sample by sample, not both."""
+        """Beside a waveform the server's receiver sees the laser's noise; the client's has its phase locked."""
         if self.waveform is None:
             return self
-        if self.laser.linewidth or self.laser.rin_db_per_hz is not None:
-            raise ValueError("laser: give its phase in waveform.phase; intensity noise is not in the waveform mode")
+        if self.waveform.phase.delay and not self.laser.noisy:
+            raise ValueError("waveform.phase.delay has no effect with a laser that has no linewidth and no rin")
+        if self.client_receiver.lo_delay:
+            raise ValueError("client_receiver.lo_delay has no effect with a waveform: the client's phase is locked")
         return self
 
     @model_validator(mode="after")

@@ -79,7 +79,7 @@ class Shot:
         self._receiver = config.server_receiver
         _, self.rows, self.bins = launch.plane.shape
         self._laser = None
-        if sampling.laser is not None:
+        if sampling.laser is not None and config.waveform is None:  # else it is drawn sample by sample
             self._laser = sampling.laser.draw(sampling.draws.generator(Stream.LASER), self.rows, self.bins)
         channel = Channel(db_to_ratio(-config.channel.loss_out), db_to_ratio(-config.channel.loss_back))
         self._channel, self._launch = self._after_attack(channel, self._noisy(launch))

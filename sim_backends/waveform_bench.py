@@ -7,10 +7,12 @@ such pulses back (docs/physics.md, section 4a). The client's clock follows the l
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from labctl.dsp.pulses import Pulse, rectangular, root_raised_cosine
+from sim_backends.config import LaserPhysics as LaserConfig
 from sim_backends.config import ReceiverPhysics as Homodyne
 from sim_backends.physics import Complex, Double, Float
 from sim_backends.waveform import Link
@@ -18,6 +20,8 @@ from sim_backends.waveform_config import LaserPhysics, ReceiverPhysics, Waveform
 from sim_backends.waveform_filters import BlockFilter, Taps
 from sim_backends.waveform_modulator import drive_taps
 from sim_backends.waveform_schema import WaveformWorld
+
+_QUIET = LaserConfig()
 
 
 class SampledSender:
@@ -67,26 +71,43 @@ class SampledSender:
         return symbols
 
 
-class SampledReceiver:
-    """The server's receiver and the phase on the light's way to it; ``lo_power_w``: the laser's power at present."""
+@dataclass(frozen=True)
+class Beam:
+    """The laser as it is at present; ``noise``: its linewidth and intensity noise."""
 
-    def __init__(
-        self, config: WaveformWorld, homodyne: Homodyne, lo_power_w: float, wavelength_m: float, sample_rate_hz: float
-    ) -> None:
-        receiver, phase = config.receiver, config.phase
-        saturation = homodyne.saturation_power
+    power_w: float
+    wavelength_m: float
+    noise: LaserConfig = _QUIET
+
+    def on_samples(self, config: WaveformWorld, lo_delay_s: float) -> LaserPhysics:
+        """One process for light and local oscillator. Which of the two is the later one does not change its law."""
+        noise, phase = self.noise, config.phase
+        rin = -math.inf if noise.rin_db_per_hz is None else noise.rin_db_per_hz
+        return LaserPhysics(noise.linewidth, abs(phase.delay - lo_delay_s), rin, math.radians(phase.phase_deg))
+
+
+class SampledReceiver:
+    """The server's receiver, and the laser's noise and the phase on the light's way to it."""
+
+    def __init__(self, config: WaveformWorld, homodyne: Homodyne, beam: Beam, sample_rate_hz: float) -> None:
+        receiver = config.receiver
+        saturation = math.inf if homodyne.saturation_power is None else homodyne.saturation_power
+        # Powers are the laser's; those of the link stand on the diodes, where `lo_power` says how much that is.
+        reference = homodyne.reference_power
+        scale = 1.0 if homodyne.lo_power is None else homodyne.lo_power / (reference / (1 + reference / saturation))
         self._samples_per_symbol = config.samples_per_symbol
         self._link = Link(
             WaveformPhysics(
                 sample_rate_hz,
-                laser=LaserPhysics(phase.linewidth, phase.delay, phase_rad=math.radians(phase.phase_deg)),
+                laser=beam.on_samples(config, homodyne.lo_delay),
                 receiver=ReceiverPhysics(
                     efficiency=homodyne.efficiency,
                     electronic_noise_snu=homodyne.electronic_noise,
-                    lo_power_w=lo_power_w,
-                    lo_reference_power_w=homodyne.reference_power,
-                    lo_saturation_w=math.inf if saturation is None else saturation,
-                    wavelength_m=wavelength_m,
+                    lo_power_w=scale * beam.power_w,
+                    lo_reference_power_w=scale * reference,
+                    lo_saturation_w=scale * saturation,
+                    wavelength_m=beam.wavelength_m,
+                    cmrr_db=math.inf if homodyne.cmrr is None else homodyne.cmrr,
                     low_pass=None if receiver.low_pass is None else receiver.low_pass.low_pass(),
                     skew_s=receiver.skew,
                     angle_error_rad=math.radians(receiver.angle_error_deg),

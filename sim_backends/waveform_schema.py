@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from labctl.schema import Fraction, Hertz, NonNegativeHertz, Seconds, StrictModel
+from labctl.schema import Fraction, Hertz, Seconds, StrictModel
 from sim_backends.waveform_config import LowPass
 
 
@@ -35,10 +35,9 @@ class SenderConfig(StrictModel):
 class PhaseConfig(StrictModel):
     """Of the returned light against the server's local oscillator, one laser's both. ``delay``: of the light, in all.
 
-    ``linewidth``: Δν of a Wiener phase.
+    The laser's noise is that of ``[world.laser]``, the delay of the oscillator's own path the receiver's ``lo_delay``.
     """
 
-    linewidth: NonNegativeHertz = 0.0
     delay: Seconds = 0.0
     phase_deg: Annotated[float, Field(ge=-180, le=180)] = 0.0
 

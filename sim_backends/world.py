@@ -20,7 +20,7 @@ from sim_backends.laser_noise import LaserNoise
 from sim_backends.physics import Float, new_plane
 from sim_backends.shot import Sampling, Shot
 from sim_backends.state import ChannelRecord, DigitizerState, GeneratorState
-from sim_backends.waveform_bench import SampledReceiver
+from sim_backends.waveform_bench import Beam, SampledReceiver
 
 
 @dataclass(frozen=True)
@@ -325,8 +325,7 @@ class World:
             receiver = SampledReceiver(
                 config,
                 self._config.server_receiver,
-                circuit.emitted_power_w(),
-                circuit.wavelength_m(),
+                Beam(circuit.emitted_power_w(), circuit.wavelength_m(), self._config.laser),
                 circuit.sample_rate_hz,
             )
             own = self._draws.generator(Stream.WAVEFORM)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from labctl.upkeep import BenchReport
     from labctl.values import SafeState, Snapshot
 
-BenchArgument = Annotated[str, typer.Argument(metavar="BENCH", help="BENCH.toml, or a shipped bench: ideal, telecom.")]
+BenchArgument = Annotated[
+    str, typer.Argument(metavar="BENCH", help="BENCH.toml, or a shipped bench: ideal, telecom, waveform.")
+]
 
 #: The run whose working point the technical noise is measured at.
 RUN = "digits-telecom"

@@ -75,6 +75,16 @@ def test_excess_is_the_honest_one(honest: Followed) -> None:
     assert pooled.excess.value == pytest.approx(pooled.expected + 0.0013, abs=4 * error)
 
 
+def test_the_residual_phase_is_allowed_for() -> None:
+    """What was measured and shipped is no less than the formula's 0.0013, and H0 has it with its error."""
+    link = load_bench(bench_path("waveform")).link
+    assert link.technical_excess_se > 0
+    assert 0.0013 < link.technical_excess < 0.01
+    plan = load_experiment("digits", bench="waveform", images=2).agreement().plan()
+    assert [layer.technical_excess for layer in plan.layers] == [link.technical_excess] * 2
+    assert plan.technical_excess_se == link.technical_excess_se
+
+
 def test_the_client_reads_its_products(honest: Followed) -> None:
     """As on the ideal bench: the accuracy of 150 images is 0.91 there, with a standard error of 0.024."""
     accuracy = honest.outcome.finished.accuracy
@@ -151,10 +161,21 @@ def test_both_tables_or_neither(tmp_path: Path) -> None:
         open_lab(str(path))
 
 
-def test_the_laser_has_one_phase(tmp_path: Path) -> None:
-    path = bench_with(tmp_path, {"[world.modulator]": '[world.laser]\nlinewidth = "1 kHz"\n\n[world.modulator]'})
-    with pytest.raises(ConfigError, match=r"waveform\.phase"):
-        open_lab(path)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({'phase]\ndelay = "50 us"': 'phase]\nlinewidth = "1 kHz"'}, r"waveform\.phase\.linewidth"),
+        ({'[world.laser]\nlinewidth = "100 Hz"': ""}, r"waveform\.phase\.delay has no effect"),
+        (
+            {"[world.client_receiver]\n": '[world.client_receiver]\nlo_delay = "1 us"\n'},
+            r"client_receiver\.lo_delay has no effect",
+        ),
+    ],
+    ids=["no twin", "quiet laser", "locked client"],
+)
+def test_the_laser_has_one_phase(tmp_path: Path, changes: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        open_lab(bench_with(tmp_path, changes))
 
 
 def test_a_sweep_is_refused() -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from labctl.dsp.pulses import root_raised_cosine
 from labctl.dsp.shaping import shape
-from sim_backends.config import ReceiverPhysics
-from sim_backends.waveform_bench import SampledReceiver, SampledSender
+from sim_backends.config import LaserPhysics, ReceiverPhysics
+from sim_backends.physics import photons_per_bin
+from sim_backends.waveform_bench import Beam, SampledReceiver, SampledSender
 from sim_backends.waveform_schema import WaveformWorld
 
 RATE = 500e6
@@ -71,12 +72,12 @@ def test_receiver_adds_the_vacuum_and_nothing_else() -> None:
     """40,000 samples of each output: a variance is known to 0.7 %, 4.5 standard errors are allowed."""
     world = config(phase={"phase_deg": 90.0})
     homodyne = ReceiverPhysics(efficiency=0.8, electronic_noise=0.1)
-    dark = SampledReceiver(world, homodyne, 0.01, 1.55e-6, RATE)
+    dark = SampledReceiver(world, homodyne, Beam(0.01, 1.55e-6), RATE)
     noise = dark.volts(np.zeros((2, 1, 10)), 40_000, np.random.default_rng(1))
     assert noise.shape[0] == 2
     assert noise.shape[1] >= 40_000
     assert noise.var(axis=1) == pytest.approx(0.02**2 * 1.1, rel=0.032)
-    unlit = SampledReceiver(world, homodyne, 0.0, 1.55e-6, RATE)
+    unlit = SampledReceiver(world, homodyne, Beam(0.0, 1.55e-6), RATE)
     assert unlit.volts(np.zeros((2, 1, 10)), 40_000, np.random.default_rng(1)).var(axis=1) == pytest.approx(
         0.02**2 * 0.1, rel=0.032
     )
@@ -84,9 +85,44 @@ def test_receiver_adds_the_vacuum_and_nothing_else() -> None:
 
 def test_receiver_turns_and_halves_the_light() -> None:
     world = config(phase={"phase_deg": 90.0})
-    receiver = SampledReceiver(world, ReceiverPhysics(efficiency=0.8), 0.01, 1.55e-6, RATE)
+    receiver = SampledReceiver(world, ReceiverPhysics(efficiency=0.8), Beam(0.01, 1.55e-6), RATE)
     plane = np.zeros((2, 1, 64), np.float32)
     plane[0, 0, 20] = 1e4  # X of one bin
     volts = receiver.volts(plane, 400, np.random.default_rng(1))
     found = (volts[:, 80 : 80 + len(PULSE.taps)] @ PULSE.taps) / 0.02
     assert found == pytest.approx([0, math.sqrt(0.5 * 0.8) * 1e4], abs=10)
+
+
+def test_the_laser_s_intensity_noise_leaks_through_the_balance() -> None:
+    """10^(-CMRR/10) η N_LO σδ² beside the vacuum, alike in both outputs. 40,000 samples: 4.5 standard errors.
+
+    With saturation the oscillator's photons go with the shot noise, as at one sample per bin.
+    """
+    homodyne = ReceiverPhysics.model_validate(
+        {"efficiency": 0.8, "saturation_power": "20 mW", "cmrr": "30 dB", "lo_power": "2 mW"}
+    )
+    beam = Beam(0.008, 1.55e-6, LaserPhysics(rin_db_per_hz=-140))
+    receiver = SampledReceiver(config(), homodyne, beam, RATE)
+    factor = homodyne.lo_factor(0.008)
+    volts = receiver.volts(np.zeros((2, 1, 10)), 40_000, np.random.default_rng(2)) / (0.02 * factor)
+    photons = photons_per_bin(2e-3, 1.55e-6, RATE) * factor**2
+    leak = 1e-3 * 0.8 * photons * 1e-14 * RATE / 2
+    assert leak > 0.05
+    assert volts.var(axis=1) == pytest.approx(1 + leak, rel=0.032)
+    assert np.cov(volts)[0, 1] == pytest.approx(leak, abs=4.5 * (1 + leak) / 200)
+
+
+def test_the_oscillator_s_path_is_taken_off_the_light_s() -> None:
+    """Equal paths: the phase stands still, however wide the line. 1 us apart: 2πΔν·1 us, to 4.5 standard errors."""
+    beam, still = Beam(0.01, 1.55e-6, LaserPhysics.model_validate({"linewidth": "20 kHz"})), 40_000
+    world = config(phase={"delay": "5 us"})
+    plane = np.zeros((2, 1, still), np.float32)
+    plane[0] = 1e4
+    spreads = []
+    for lo_delay in ("5 us", "4 us", "6 us"):
+        receiver = SampledReceiver(world, ReceiverPhysics.model_validate({"lo_delay": lo_delay}), beam, RATE)
+        volts = receiver.volts(plane, still * 4, np.random.default_rng(3))[:, 1000 : 4 * still - 1000]
+        spreads.append(float(np.angle(volts[0] + 1j * volts[1]).var()))
+    # 318 independent stretches of 1 us
+    assert spreads[0] < 1e-5
+    assert spreads[1:] == pytest.approx([2 * math.pi * 20e3 * 1e-6] * 2, rel=4.5 * math.sqrt(2 / 318))
