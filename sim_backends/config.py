@@ -271,6 +271,8 @@ class WorldConfig(StrictModel):
             return self
         if self.waveform.phase.delay and not self.laser.noisy:
             raise ValueError("waveform.phase.delay has no effect with a laser that has no linewidth and no rin")
+        if self.laser.linewidth and self.waveform.phase.delay == self.server_receiver.lo_delay:
+            raise ValueError("laser.linewidth has no effect where light and oscillator are equally late (phase.delay)")
         if self.client_receiver.lo_delay:
             raise ValueError("client_receiver.lo_delay has no effect with a waveform: the client's phase is locked")
         return self

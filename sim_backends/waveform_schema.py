@@ -41,13 +41,6 @@ class PhaseConfig(StrictModel):
     delay: Seconds = 0.0
     phase_deg: Annotated[float, Field(ge=-180, le=180)] = 0.0
 
-    @model_validator(mode="after")
-    def _nothing_idle(self) -> PhaseConfig:
-        if bool(self.linewidth) != bool(self.delay):
-            idle, missing = ("linewidth", "delay") if self.linewidth else ("delay", "linewidth")
-            raise ValueError(f"phase.{idle} has no effect without phase.{missing}")
-        return self
-
 
 class SampledReceiverConfig(StrictModel):
     """The server's receiver beside ``[world.server_receiver]``. ``skew``: P later than X. ``angle_error_deg``: of the
