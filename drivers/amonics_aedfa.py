@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
+from drivers.connection import LineSettings
 from drivers.pace import Pace
 from drivers.scpi import format_real, parse_finite, parse_integer
-from drivers.visa import LineSettings, VisaLibrary
+from drivers.visa import VisaLibrary
 from labctl.clock import Clock
 from labctl.errors import (
     ConfigError,

@@ -10,6 +10,8 @@ port 5025, line feed.
   -32768 means that nothing was acquired.
 * With ``:TIMebase:REFerence LEFT`` the reference point lies one of ten divisions from the screen's
   left edge.
+* Volts count at the probe's tip: ``:CHANnel<n>:PROBe`` is 10 after a reset of the 1000 X-Series, 1 of the others, and
+  is made 1 here, a cable.
 * ``:TER?`` and ``:AER?`` are cleared when read. Bit 3 of the operation condition says that an
   acquisition is running.
 """
@@ -161,6 +163,7 @@ class InfiniiVision(Digitizer):
             commands += [
                 f":CHANnel{n}:COUPling DC",
                 f":CHANnel{n}:IMPedance {self._impedance}",
+                f":CHANnel{n}:PROBe 1",
                 link.text(RANGE, volts, n),
                 link.text(OFFSET, 0.0, n),
             ]

@@ -23,9 +23,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.connection import Part
 from drivers.link import ScpiLink
 from drivers.scpi import int16_block, real, switch, word
-from drivers.visa import Part, VisaLibrary
+from drivers.visa import VisaLibrary
 from labctl.clock import Clock
 from labctl.errors import ConfigError, InstrumentError, InstrumentLost, LimitError
 from labctl.interfaces import WaveformGenerator

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.connection import Part, VisaConnection
 from drivers.scpi import ErrorEntry, Setting, parse_error_entry
-from drivers.visa import Part, VisaConnection
 from labctl.errors import (
     InstrumentError,
     InstrumentRefused,

@@ -1,10 +1,11 @@
-"""Santec TSL-570 tunable laser.
+"""Santec TSL-570 tunable laser, and TSL-550.
 
 Manual: Santec, "TSL-570 Operation Manual", chapter "Remote control" (commands as also used by the
 TSL-550 and TSL-710). LAN: TCP port 5000; commands and replies end with CR.
 
 * ``:SYSTem:COMMunicate:CODe`` chooses the command set: 1 SCPI, in metres and hertz; 0 Legacy, in
-  nanometres and terahertz.
+  nanometres and terahertz. The TSL-550 and the TSL-710 have no such command, and speak Legacy only (after public
+  drivers; on a unit, check that ``:POWer? MIN`` is answered).
 * ``:POWer:STATe`` switches the laser diode, ``:POWer:SHUTter`` the internal shutter (0 open, 1
   closed): light leaves the laser when the diode is on AND the shutter is open.
 * ``*OPC?`` answers 0 while the laser tunes and 1 when it has settled.
@@ -15,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from drivers.connection import LineSettings
 from drivers.link import ScpiLink
 from drivers.scpi import integer, real, switch
-from drivers.visa import LineSettings, VisaLibrary
+from drivers.visa import VisaLibrary
 from labctl.clock import Clock
 from labctl.errors import ConfigError, InstrumentReply, InstrumentTimeout, LimitError
 from labctl.interfaces import Laser
@@ -37,6 +39,8 @@ SHUTTER_CLOSED = switch(":POWer:SHUTter", "Internal shutter closed")
 
 SCPI_UNITS: Final = 1
 LEGACY_UNITS: Final = 0
+#: Models that have no other units.
+LEGACY_MODELS: Final = ("TSL-550", "TSL-710")
 #: How often the laser is asked whether it has settled.
 POLL_S: Final = 0.05
 #: Longer than any tuning takes.
@@ -44,10 +48,10 @@ SETTLE_TIMEOUT_S: Final = 60.0
 
 
 class TSL570(Laser):
-    """A TSL-570 (the TSL-550 and 710 speak alike).
+    """A TSL-570, or a TSL-550 or 710.
 
-    ``units``: "scpi" or "legacy", the command set used on the wire. ``settle_s``: additional time,
-    by the bench's clock, that light needs after the laser says that it has settled.
+    ``units``: "scpi" or "legacy", the command set used on the wire; only a TSL-570 has the former. ``settle_s``:
+    additional time, by the bench's clock, that light needs after the laser says that it has settled.
     """
 
     def __init__(
@@ -76,10 +80,13 @@ class TSL570(Laser):
         self.power_range_w = Range(dbm_to_watt(-15.0), dbm_to_watt(13.0), "W")
 
     def open(self) -> None:
-        """Connect, choose units (no light is changed by that), and read this unit's own limits."""
-        self._link.open("SANTEC", r"TSL-\d+.*")
+        """Connect, choose units (no light is changed by that), and read this unit's own limits.
+
+        Raises ConfigError when the laser has not the units asked for.
+        """
+        identity = self._link.open("SANTEC", r"TSL-\d+.*")
         try:
-            self._link.set(COMMAND_SET, self._command_set)
+            self._choose_units(identity.model)
             self._link.set(POWER_UNIT, 0)
             wavelengths = self._wavelength_limits()
             weakest, strongest = (self._link.ask(POWER, end) for end in ("MIN", "MAX"))
@@ -89,6 +96,12 @@ class TSL570(Laser):
         shortest, longest = (value / self._metre for value in wavelengths)
         self.wavelength_range_m = Range(shortest, longest, "m")
         self.power_range_w = Range(dbm_to_watt(weakest), dbm_to_watt(strongest), "W")
+
+    def _choose_units(self, model: str) -> None:
+        if not model.upper().startswith(LEGACY_MODELS):
+            self._link.set(COMMAND_SET, self._command_set)
+        elif self._command_set != LEGACY_UNITS:
+            raise ConfigError(f"{self.name}: a {model} speaks no SCPI units", 'Use units = "legacy" for this laser.')
 
     def _wavelength_limits(self) -> list[float]:
         if self._command_set == SCPI_UNITS:

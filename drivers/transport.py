@@ -261,8 +261,15 @@ class Transport:
     # ---- after a failure ---------------------------------------------------------------------
 
     def clear(self, quiet_s: float = 0.05, patience_s: float = 1.0) -> None:
-        """Device clear, then read away what still comes until nothing does for ``quiet_s``."""
+        """Device clear, then read away what still comes until nothing does for ``quiet_s``.
+
+        Where messages have an end the clear leaves nothing to read, and reading would be an error to the instrument
+        (-420, query unterminated).
+        """
         self._set_timeout(patience_s)
+        if not self.stream:
+            self._visalib.clear(self._session)
+            return
         with contextlib.suppress(VisaIOError):  # serial lines may have no device clear
             self._visalib.clear(self._session)
         patience = Deadline(patience_s)

@@ -19,10 +19,13 @@ from labctl.errors import ConfigError, InstrumentError, LabctlError
 from labctl.interfaces import (
     Amplifier,
     Attenuator,
+    BiasController,
     Digitizer,
     Instrument,
     InstrumentLibrary,
     Laser,
+    OpticalSwitch,
+    PolarisationController,
     PowerMeter,
     SimulationControl,
     WaveformGenerator,
@@ -30,8 +33,10 @@ from labctl.interfaces import (
 from labctl.locks import Held
 from labctl.values import SafeState, Snapshot
 
-#: Who goes dark first: pumps, what lets the signal out, laser and local oscillator, then drives; listeners last.
-SAFE_ORDER = (Amplifier, Attenuator, Laser, WaveformGenerator, Digitizer, PowerMeter, Instrument)
+#: Who goes dark first: pumps, what lets the signal out, laser and local oscillator, then drives and biases; last those
+#: that emit nothing.
+PASSIVE = (OpticalSwitch, PolarisationController, Digitizer, PowerMeter)
+SAFE_ORDER = (Amplifier, Attenuator, Laser, WaveformGenerator, BiasController, *PASSIVE, Instrument)
 #: How often one that fails is told to go dark before the next one's turn.
 SAFE_ATTEMPTS = 2
 #: The driver library of all VISA instruments, found by name: labctl itself imports no pyvisa.
@@ -156,8 +161,8 @@ def _safe(instrument: Instrument) -> SafeState:
 
 
 def unreached(instrument: Instrument, problem: str) -> SafeState:
-    """What can be said of one that gave no read-back: only listeners emit nothing in any case."""
-    return SafeState(instrument.name, dark=isinstance(instrument, Digitizer | PowerMeter), problem=problem)
+    """What can be said of one that gave no read-back: some kinds emit nothing in any case."""
+    return SafeState(instrument.name, dark=isinstance(instrument, PASSIVE), problem=problem)
 
 
 def open_library(config: BenchConfig, path: Path) -> InstrumentLibrary:

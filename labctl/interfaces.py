@@ -147,18 +147,72 @@ class WaveformGenerator(Instrument):
 
 
 class BiasController(Instrument):
-    """Holds an electro-optic modulator at its working point."""
+    """Holds an electro-optic modulator at its working point.
+
+    Its safe state is :meth:`off`, read back.
+    """
+
+    points: Sequence[str]
+    bias_range_v: Range
 
     @abstractmethod
     def lock(self, point: str) -> None:
-        """``point``: "null", "peak", "quadrature+" or "quadrature-"."""
+        """Look for a working point and hold it; returns when it is locked.
+
+        ``point``: one of ``points``, of "null", "peak", "quadrature+" and "quadrature-". Raises LimitError for another
+        one, InstrumentTimeout when none is found.
+        """
 
     @abstractmethod
-    def locked(self) -> bool: ...
+    def locked(self) -> bool:
+        """Whether the controller holds a working point now; False while voltages are held by hand."""
 
     @abstractmethod
     def bias_voltages(self) -> Sequence[float]:
-        """Volts, one per electrode."""
+        """Volts, one per electrode, as measured or set now."""
+
+    @abstractmethod
+    def hold(self, voltages: Sequence[float]) -> None:
+        """Apply fixed voltages, one per electrode, without control and without pilot tone."""
+
+    @abstractmethod
+    def off(self) -> None:
+        """Neither control, nor pilot tone, nor bias."""
+
+
+class OpticalSwitch(Instrument):
+    """Connects its common fibre to one of several others. It emits nothing, and its safe state leaves it as it is."""
+
+    positions: int
+
+    @abstractmethod
+    def set_position(self, position: int) -> None:
+        """Positions count from 1; returns when the switch has settled."""
+
+    @abstractmethod
+    def position(self) -> int: ...
+
+
+class PolarisationController(Instrument):
+    """Sets the state of polarisation. It emits nothing, and its safe state leaves it as it is, scrambling off."""
+
+    wavelength_range_m: Range
+
+    @abstractmethod
+    def set_wavelength(self, wavelength_m: float) -> None:
+        """The light's vacuum wavelength, for which the controller's plates are corrected."""
+
+    @abstractmethod
+    def set_stokes(self, s1: float, s2: float, s3: float) -> None:
+        """The wanted state, normalised: raises LimitError unless s1^2 + s2^2 + s3^2 is 1 within 1 %."""
+
+    @abstractmethod
+    def stokes(self) -> tuple[float, float, float]:
+        """The state measured now, normalised."""
+
+    @abstractmethod
+    def degree_of_polarisation(self) -> float:
+        """0 to 1, measured now."""
 
 
 class Attenuator(Instrument):

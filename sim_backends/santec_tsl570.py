@@ -1,11 +1,14 @@
-"""Simulated Santec TSL-570 tunable laser.
+"""Simulated Santec TSL-570 tunable laser, or TSL-550.
 
 Manual: Santec, "TSL-570 Operation Manual", chapter "Remote control". Commands end with CR or LF, replies with CR.
 ``:SYSTem:COMMunicate:CODe`` chooses the units on the wire: 0 Legacy (nm, THz), 1 SCPI (m, Hz). What a sweep needs is
 stored and answered; the sweep itself is refused (-200), since no light is looked at while it is being tuned.
 
-Options: ``serial``; ``wavelength_range_nm``, one of the products' ranges; ``command_set`` that it wakes up with;
-``settle_s``, how long ``*OPC?`` answers 0 after wavelength, power or diode were set.
+A TSL-550 has no ``:SYSTem:COMMunicate:CODe`` and no ``:SWEep:RANGe`` (-113): it speaks Legacy units only, and sweeps at
+0.5 to 100 nm/s in steps of 0.1 nm/s (after public drivers).
+
+Options: ``variant``; ``serial``; ``wavelength_range_nm``, one of the products' ranges; ``command_set`` that it wakes up
+with; ``settle_s``, how long ``*OPC?`` answers 0 after wavelength, power or diode were set.
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ MAX_POWER_DBM: Final = 13.0
 #: What the power monitor says in the dark.
 DARK_DBM: Final = -60.0
 SPEEDS_NM_S: Final = (1, 2, 5, 10, 20, 50, 100, 200)
+SPEEDS_550_NM_S: Final = (0.5, 100.0)
+VARIANTS: Final = ("TSL-570", "TSL-550")
 WAVELENGTH_STEP_M: Final = 1e-13
 LEGACY, SCPI = "Legacy", "SCPI"
 
@@ -87,19 +92,28 @@ class TSL570(ScpiUnit):
 
     def __init__(self, name: str, world: WorldView, options: Mapping[str, object] | None = None) -> None:
         super().__init__(name, world, options)
+        self._variant = self.options.text("variant", VARIANTS[0], VARIANTS)
         self._serial = self.options.text("serial", "24050001")
         low, high = self.options.text("wavelength_range_nm", "1480-1640", RANGES_NM).split("-")
-        self._wakes_legacy = self.options.text("command_set", LEGACY, (LEGACY, SCPI)) == LEGACY
+        wakes = self.options.text("command_set", LEGACY, (LEGACY, SCPI) if self._is_570 else (LEGACY,))
         self._settle_s = self.options.number("settle_s", 0.0, 0.0, 3600.0)
         self.wavelengths_m = (float(low) * 1e-9, float(high) * 1e-9)
         self.frequencies_hz = (LIGHT_SPEED_M_S / self.wavelengths_m[1], LIGHT_SPEED_M_S / self.wavelengths_m[0])
-        self.legacy = self._wakes_legacy
+        self.legacy = wakes == LEGACY
         self.state = LaserState()
         self._changed_at = world.now() - self._settle_s
         self.reset()
 
     def identity(self) -> str:
-        return f"SANTEC,TSL-570,{self._serial},0026.0026.0011"
+        return f"SANTEC,{self._variant},{self._serial},0026.0026.0011"
+
+    @property
+    def _is_570(self) -> bool:
+        return self._variant == "TSL-570"
+
+    def _only_570(self) -> None:
+        if not self._is_570:
+            raise ScpiError(-113)
 
     def reset(self) -> None:
         """Diode off, shutter open, 1550 nm or the middle of the range, 0 dBm. The command set stays."""
@@ -113,7 +127,7 @@ class TSL570(ScpiUnit):
         self._fine, self._fine_on = 0.0, False
         self._sweep_m = {"STAR": low, "STOP": high}
         self._sweep_step_m, self._sweep_step_hz = 1e-10, 1e10
-        self._sweep_speed, self._trigger_step_m = 10, 1e-10
+        self._sweep_speed, self._trigger_step_m = 10.0, 1e-10
         self._apply_power()
 
     def receive(self, connection: Connection, data: Data, end: bool) -> None:
@@ -138,10 +152,12 @@ class TSL570(ScpiUnit):
 
     @command(":SYSTem:COMMunicate:CODe", Integer(0, 1))
     def _set_command_set(self, code: int) -> None:
+        self._only_570()
         self.legacy = code == 0
 
     @query(":SYSTem:COMMunicate:CODe?")
     def _command_set(self) -> int:
+        self._only_570()
         return 0 if self.legacy else 1
 
     @query(":SYSTem:ALERt?")
@@ -333,29 +349,34 @@ class TSL570(ScpiUnit):
 
     @query(":WAVelength:SWEep:RANGe:MINimum?")
     def _sweep_shortest(self) -> str:
+        self._only_570()
         return self._metres(self.wavelengths_m[0])
 
     @query(":WAVelength:SWEep:RANGe:MAXimum?")
     def _sweep_longest(self) -> str:
+        self._only_570()
         return self._metres(self.wavelengths_m[1])
 
     @query(":FREQuency:SWEep:RANGe:MINimum?")
     def _sweep_lowest(self) -> str:
+        self._only_570()
         return self._hertz(self.frequencies_hz[0])
 
     @query(":FREQuency:SWEep:RANGe:MAXimum?")
     def _sweep_highest(self) -> str:
+        self._only_570()
         return self._hertz(self.frequencies_hz[1])
 
     @command(":WAVelength:SWEep:SPEed", Number())
     def _set_speed(self, speed_nm_s: float) -> None:
-        if speed_nm_s not in SPEEDS_NM_S:
+        low, high = SPEEDS_550_NM_S
+        if not (speed_nm_s in SPEEDS_NM_S if self._is_570 else low <= speed_nm_s <= high):
             raise ScpiError(-222)
-        self._sweep_speed = int(speed_nm_s)
+        self._sweep_speed = round(speed_nm_s, 1)
 
     @query(":WAVelength:SWEep:SPEed?")
-    def _speed(self) -> int:
-        return self._sweep_speed
+    def _speed(self) -> str:
+        return f"{self._sweep_speed:.0f}" if self._is_570 else f"{self._sweep_speed:.1f}"
 
     @command(":TRIGger:OUTPut:STEP", Number("M", (WAVELENGTH_STEP_M, 160e-9), plain=_length_unit))
     def _set_trigger_step(self, step_m: float) -> None:

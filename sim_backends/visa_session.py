@@ -113,7 +113,7 @@ class Session:
         """
         connection, unit = self.connection, self.connection.unit
         unit.elapse()
-        if not connection.answered:
+        if not connection.answered and unit.fault is None:  # which may hold back what was asked for
             unit.starved(connection)
         end = None if self._timeout_s is None else time.monotonic() + self._timeout_s
         while True:

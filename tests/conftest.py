@@ -22,6 +22,14 @@ _MNIST_VARIABLE = "LABCTL_MNIST"
 _THREAD_GRACE_S = 2.0
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--hardware",
+        metavar="BENCH.toml",
+        help="run the contract tests on the instruments of this bench and nothing else; each is left in its safe state",
+    )
+
+
 @pytest.fixture(autouse=True)
 def no_thread_left_over() -> Iterator[None]:
     """A test ends the threads it starts; those of wider fixtures were there before it."""

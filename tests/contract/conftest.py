@@ -1,126 +1,68 @@
-"""The bench under the contract tests: a simulated lab of its own for each test, or, asked for with
-``-m hardware``, the bench file named by ``LABCTL_BENCH``.
+"""One suite per kind of instrument, over every driver.
 
-A test asks for a kind ("laser", "attenuator", ...) and gets the first driver of that kind on the
-bench.
+``test_<kind>.py`` meets every instrument of that kind, ``test_instrument.py`` every one there is: the first of each
+kind on the shipped ideal bench, and those of the fragments in ``suppliers/``. Each test has a simulated lab of its own.
+With ``--hardware BENCH.toml`` only the tests that ask for ``bench`` run, over all instruments of that bench.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from pkgutil import resolve_name
-from typing import TypeVar
 
 import pytest
 
-from drivers.visa import VisaLibrary
-from labctl.config import load_bench
-from labctl.interfaces import (
-    Amplifier,
-    Attenuator,
-    Digitizer,
-    Instrument,
-    Laser,
-    PowerMeter,
-    SimulationControl,
-    WaveformGenerator,
-)
 from labctl.shipped import bench_path
+from tests.contract.bench import KINDS, ContractBench, Subject, bench_subjects, simulated_subjects
 
-Kind = TypeVar("Kind", bound=Instrument)
-
-KINDS: dict[str, type[Instrument]] = {
-    "laser": Laser,
-    "generator": WaveformGenerator,
-    "attenuator": Attenuator,
-    "amplifier": Amplifier,
-    "digitizer": Digitizer,
-    "power_meter": PowerMeter,
-}
-_HARDWARE_BENCH = "LABCTL_BENCH"
+_HERE = Path(__file__).parent
+_subjects: dict[str | None, list[Subject]] = {}
 
 
-class ContractBench:
-    """Drivers of one bench, made one by one. ``path``: the bench file."""
-
-    def __init__(self, path: Path, simulated: bool) -> None:
-        self.path = path
-        self.config = load_bench(path)
-        self.library = VisaLibrary(f"{path}@labctl" if simulated else self.config.visa_library)
-        self.control = self.library.control()
-        if self.control is not None:
-            self.control.set_stepped_clock(True)
-            self.control.reset(1)
-        self._opened: list[Instrument] = []
-
-    @property
-    def lab(self) -> SimulationControl:
-        """The simulated lab's control instrument."""
-        assert self.control is not None, "this test is for simulated benches"
-        return self.control
-
-    def make(self, name: str) -> Instrument:
-        """The driver of the instrument called ``name``, not opened."""
-        entry = self.config.instruments[name]
-        made: Instrument = resolve_name(entry.driver)(
-            name, entry.resource, self.library, self.library.clock(), **entry.options
-        )
-        return made
-
-    def open(self, name: str) -> Instrument:
-        made = self.make(name)
-        self._opened.append(made)
-        made.open()
-        return made
-
-    def name_of(self, kind: str) -> str:
-        """The first instrument of a kind."""
-        for name, entry in self.config.instruments.items():
-            if issubclass(resolve_name(entry.driver), KINDS[kind]):
-                return name
-        pytest.skip(f"{self.path} has no {kind}")
-
-    def get(self, kind: type[Kind], name: str = "") -> Kind:
-        """An opened driver of a kind, by its name or the first one."""
-        wanted = next(key for key, known in KINDS.items() if known is kind)
-        made = self.open(name or self.name_of(wanted))
-        assert isinstance(made, kind)
-        return made
-
-    def close(self) -> None:
-        if self.control is None:  # whatever a test did to a real bench, it leaves it dark
-            for instrument in self._opened:
-                instrument.safe_state()
-        for instrument in self._opened:
-            instrument.close()
-        self.library.close()
+def _all_subjects(hardware: str | None) -> list[Subject]:
+    if hardware not in _subjects:
+        found = simulated_subjects(bench_path("ideal")) if hardware is None else bench_subjects(Path(hardware))
+        _subjects[hardware] = found
+    return _subjects[hardware]
 
 
-@pytest.fixture(params=["simulated", pytest.param("hardware", marks=pytest.mark.hardware)])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ContractBench]:
-    """Every driver against its simulated unit, or against the instruments of a real bench."""
-    if request.param == "hardware":
-        named = os.environ.get(_HARDWARE_BENCH)
-        if not named:
-            pytest.skip(f"{_HARDWARE_BENCH} is not set: name the bench file of the instruments")
-        made = ContractBench(Path(named), simulated=False)
-    else:
-        made = ContractBench(_own_copy(tmp_path), simulated=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "subject" not in metafunc.fixturenames:
+        return
+    subjects = _all_subjects(metafunc.config.getoption("--hardware"))
+    kind = Path(metafunc.module.__file__ or "").stem.removeprefix("test_")
+    chosen = [each for each in subjects if kind not in KINDS or each.kind == kind]
+    if "error_queue" in metafunc.fixturenames:
+        chosen = [each for each in chosen if each.error_queue]
+    metafunc.parametrize("subject", chosen, ids=[each.name for each in chosen])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On real instruments run only what asks for them."""
+    if config.getoption("--hardware") is None:
+        return
+    wanted = [item for item in items if _HERE in item.path.parents and "bench" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+    items[:] = wanted
+
+
+@pytest.fixture
+def bench(subject: Subject, tmp_path: Path) -> Iterator[ContractBench]:
+    """The bench of the instrument under test, simulated or real."""
+    made = subject.bench(tmp_path)
     yield made
     made.close()
 
 
 @pytest.fixture
-def simulated(tmp_path: Path) -> Iterator[ContractBench]:
-    """A simulated bench, for what cannot be done to a real one."""
-    made = ContractBench(_own_copy(tmp_path), simulated=True)
+def simulated(subject: Subject, tmp_path: Path) -> Iterator[ContractBench]:
+    """The same, for what cannot be done to a real one."""
+    made = subject.bench(tmp_path)
     yield made
     made.close()
 
 
-def _own_copy(folder: Path) -> Path:
-    """The shipped ideal bench under another path, and so a lab of its own."""
-    return Path(shutil.copy(bench_path("ideal"), folder / "contract.bench.toml"))
+@pytest.fixture
+def error_queue(subject: Subject) -> None:
+    """Only instruments that keep their errors in a queue."""
+    assert subject.error_queue

@@ -1,4 +1,6 @@
-"""What every digitizer must do; its trigger comes from the first generator of the bench."""
+"""What every digitizer must do; its trigger comes from the first generator of the bench, its noise from the receiver
+that it listens to.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +9,43 @@ import math
 import numpy as np
 import pytest
 
+from labctl.config import ReceiverRole
 from labctl.errors import InstrumentError, InstrumentTimeout, LimitError
 from labctl.interfaces import Digitizer, Laser, WaveformGenerator
-from tests.contract.conftest import ContractBench
+from labctl.values import Trace
+from tests.contract.bench import ContractBench
 
-RATE_HZ = 125e6
 SAMPLES = 4800
-FULL_SCALE_V = 0.4
-SCOPE = "server_scope"
+#: Standard deviations of the noise from end to end of the range.
+SPAN = 20.0
+
+
+def receiver(bench: ContractBench) -> ReceiverRole:
+    """What the digitizer under test listens to; another one's, if it listens to none."""
+    entries = (bench.config.client_receiver, bench.config.server_receiver)
+    return next((each for each in entries if each.digitizer == bench.first("digitizer")), entries[1])
+
+
+def full_scale_v(bench: ContractBench, digitizer: Digitizer) -> float:
+    return max(SPAN * receiver(bench).volts_per_snu, digitizer.capabilities.full_scale_v.low)
 
 
 def triggered(bench: ContractBench) -> WaveformGenerator:
     """A generator whose marker reaches the digitizers, ready to be armed."""
     generator = bench.get(WaveformGenerator)
-    generator.configure(RATE_HZ, dict.fromkeys((1, 2), generator.capabilities.amplitude_vpp.high))
-    zeros = np.zeros(SAMPLES, np.int16)
-    generator.load(1, {1: zeros, 2: zeros})
-    for channel in (1, 2):
+    limits = generator.capabilities
+    channels = range(1, min(2, limits.channels) + 1)
+    generator.configure(bench.config.sample_rate, dict.fromkeys(channels, limits.amplitude_vpp.high))
+    length = max(limits.min_length, -(-SAMPLES // limits.granularity) * limits.granularity)
+    generator.load(1, dict.fromkeys(channels, np.zeros(length, np.int16)))
+    for channel in channels:
         generator.set_output(channel, True)
     return generator
 
 
-def local_oscillator(bench: ContractBench, power_w: float = 10e-3) -> None:
+def local_oscillator(bench: ContractBench) -> None:
     laser = bench.get(Laser)
-    laser.set_power(power_w)
+    laser.set_power(bench.config.laser.power)
     laser.set_emission(True)
 
 
@@ -41,43 +56,163 @@ def shoot(digitizer: Digitizer, generator: WaveformGenerator) -> None:
     digitizer.wait()
 
 
-def configured(bench: ContractBench, full_scale_v: float = FULL_SCALE_V, name: str = "") -> Digitizer:
-    digitizer = bench.get(Digitizer, name)
-    digitizer.configure({1: full_scale_v, 2: full_scale_v}, 1 / RATE_HZ, SAMPLES)
+def set_up(bench: ContractBench, digitizer: Digitizer, volts: float) -> None:
+    digitizer.configure(dict.fromkeys(receiver(bench).channels, volts), 1 / bench.config.sample_rate, SAMPLES)
+
+
+def configured(bench: ContractBench) -> Digitizer:
+    digitizer = bench.get(Digitizer)
+    set_up(bench, digitizer, full_scale_v(bench, digitizer))
     return digitizer
+
+
+def noisy(bench: ContractBench) -> tuple[Digitizer, WaveformGenerator, int]:
+    """Shot noise on the digitizer's inputs, the first of which is told."""
+    local_oscillator(bench)
+    return configured(bench), triggered(bench), receiver(bench).channels[0]
+
+
+def edges_v(trace: Trace) -> tuple[float, float]:
+    """Volts at the codes that mean "outside the range"."""
+    low, high = ((code - trace.y_reference) * trace.y_increment_v for code in (trace.low_clip, trace.high_clip))
+    return low + trace.y_origin_v, high + trace.y_origin_v
+
+
+# --- records ------------------------------------------------------------------------------------
 
 
 def test_a_record_is_what_was_asked_for(bench: ContractBench) -> None:
     digitizer, generator = configured(bench), triggered(bench)
     shoot(digitizer, generator)
-    for channel in (1, 2):
+    interval_s, wanted_v = 1 / bench.config.sample_rate, full_scale_v(bench, digitizer)
+    for channel in receiver(bench).channels:
         trace = digitizer.read(channel)
         assert trace.codes.shape == (SAMPLES,)
         assert trace.codes.dtype == np.int16
-        assert trace.x_increment_s == pytest.approx(1 / RATE_HZ)
-        assert trace.x_origin_s == pytest.approx(0.0, abs=0.5 / RATE_HZ)
-        assert np.abs(trace.volts()).max() <= FULL_SCALE_V
-        span_v = (trace.high_clip - trace.low_clip) * trace.y_increment_v
-        assert FULL_SCALE_V * 0.9 <= span_v <= FULL_SCALE_V * 1.5
+        assert trace.x_increment_s == pytest.approx(interval_s)
+        assert trace.x_origin_s == pytest.approx(0.0, abs=0.5 * interval_s)
+        assert np.abs(trace.volts()).max() <= wanted_v
+        low_v, high_v = edges_v(trace)
+        assert wanted_v * 0.9 <= high_v - low_v <= wanted_v * 1.5
 
 
-def test_limits_are_refused(bench: ContractBench) -> None:
+def test_one_arming_is_one_record(simulated: ContractBench) -> None:
+    """A second trigger does not overwrite the record."""
+    digitizer, generator, channel = noisy(simulated)
+    shoot(digitizer, generator)
+    first = digitizer.read(channel)
+    generator.arm(1, 1, external=False)
+    generator.trigger()
+    assert np.array_equal(digitizer.read(channel).codes, first.codes)
+    shoot(digitizer, generator)
+    assert not np.array_equal(digitizer.read(channel).codes, first.codes)
+
+
+def test_records_are_what_the_world_gave(simulated: ContractBench) -> None:
+    """Sample by sample, to a step of the converter and what float32 leaves of it."""
+    digitizer, generator, _ = noisy(simulated)
+    acquire, given = simulated.world.world.acquire, {}
+
+    def note(unit: str, *rest: object) -> object:
+        records = acquire(unit, *rest)  # type: ignore[arg-type]
+        if unit == digitizer.name:
+            given.update({n: record.samples * np.float64(record.volts_per_unit) for n, record in records.items()})
+        return records
+
+    vars(simulated.world.world)["acquire"] = note
+    shoot(digitizer, generator)
+    for channel in receiver(simulated).channels:
+        trace = digitizer.read(channel)
+        step_v = full_scale_v(simulated, digitizer) / 2**digitizer.capabilities.bits
+        assert np.abs(trace.volts() - given[channel][:SAMPLES]).max() <= 1.5 * step_v
+
+
+def test_shot_noise_comes_through_with_its_volts(simulated: ContractBench) -> None:
+    """Vacuum in. The standard error of the deviation is 1/sqrt(2N) = 1.0 %; four of them are allowed (error probability
+    6e-5 a figure; the seed is fixed).
+    """
+    digitizer, generator, _ = noisy(simulated)
+    shoot(digitizer, generator)
+    deviation_v = receiver(simulated).volts_per_snu
+    for channel in receiver(simulated).channels:
+        volts = digitizer.read(channel).volts()
+        assert np.std(volts) == pytest.approx(deviation_v, rel=0.04)
+        assert abs(np.mean(volts)) < 4 * deviation_v / math.sqrt(SAMPLES)
+
+
+def test_another_range_changes_the_scale_and_not_the_volts(simulated: ContractBench) -> None:
+    digitizer, generator, channel = noisy(simulated)
+    steps_v = []
+    for factor in (1, 2):
+        set_up(simulated, digitizer, factor * full_scale_v(simulated, digitizer))
+        shoot(digitizer, generator)
+        trace = digitizer.read(channel)
+        steps_v.append(trace.y_increment_v)
+        assert np.std(trace.volts()) == pytest.approx(receiver(simulated).volts_per_snu, rel=0.04)
+    assert steps_v[1] == pytest.approx(2 * steps_v[0], rel=1e-6)
+
+
+def test_clipped_samples_are_counted_and_not_hidden(simulated: ContractBench) -> None:
+    """Half the range is one standard deviation: 32 % of the samples are outside. Where the converter's range goes
+    beyond the scale's there are less, and how many is told by its own edges; five standard errors are allowed (error
+    probability 6e-7).
+    """
+    digitizer, generator, channel = noisy(simulated)
+    deviation_v = receiver(simulated).volts_per_snu
+    if 2 * deviation_v not in digitizer.capabilities.full_scale_v:
+        pytest.skip("its smallest range holds this noise")
+    set_up(simulated, digitizer, 2 * deviation_v)
+    shoot(digitizer, generator)
+    trace = digitizer.read(channel)
+    low_v, high_v = edges_v(trace)
+    outside = 0.5 * (math.erfc(-low_v / deviation_v / math.sqrt(2)) + math.erfc(high_v / deviation_v / math.sqrt(2)))
+    assert outside > 0.05
+    step = 2 * abs(trace.y_increment_v) / deviation_v
+    assert abs(trace.clipped() / SAMPLES - outside) < 5 * math.sqrt(outside / SAMPLES) + step
+    set_up(simulated, digitizer, full_scale_v(simulated, digitizer))
+    shoot(digitizer, generator)
+    assert digitizer.read(channel).clipped() == 0
+
+
+def test_a_draw_key_names_the_noise(simulated: ContractBench) -> None:
+    digitizer, generator, channel = noisy(simulated)
+    codes = []
+    for key in ((1, 2), (1, 3), (1, 2)):
+        simulated.lab.set_draw_key(*key)
+        shoot(digitizer, generator)
+        codes.append(digitizer.read(channel).codes.copy())
+    assert np.array_equal(codes[0], codes[2])
+    assert not np.array_equal(codes[0], codes[1])
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+def test_limits_are_refused_and_nothing_is_sent(bench: ContractBench) -> None:
     digitizer = bench.get(Digitizer)
-    limits = digitizer.capabilities
-    for volts in (0.5 * limits.full_scale_v.low, 2 * limits.full_scale_v.high, math.nan):
-        with pytest.raises(LimitError, match=digitizer.name):
-            digitizer.configure({1: volts}, 1 / RATE_HZ, SAMPLES)
-    for channel in (0, limits.channels + 1):
-        with pytest.raises(LimitError, match=digitizer.name):
-            digitizer.configure({channel: FULL_SCALE_V}, 1 / RATE_HZ, SAMPLES)
-    for interval_s in (0.0, -1e-9, 0.5 / limits.sample_rate_hz.high, math.nan):
-        with pytest.raises(LimitError, match=digitizer.name):
-            digitizer.configure({1: FULL_SCALE_V}, interval_s, SAMPLES)
-    for samples in (0, limits.memory_samples + 1):
-        with pytest.raises(LimitError, match=digitizer.name):
-            digitizer.configure({1: FULL_SCALE_V}, 1 / RATE_HZ, samples)
-    with pytest.raises(InstrumentError, match="not been configured"):
-        digitizer.arm()
+    limits, interval_s = digitizer.capabilities, 1 / bench.config.sample_rate
+    channel, good_v = receiver(bench).channels[0], full_scale_v(bench, digitizer)
+    with bench.nothing_sent():
+        for volts in (0.5 * limits.full_scale_v.low, 2 * limits.full_scale_v.high, math.nan):
+            with pytest.raises(LimitError, match=digitizer.name):
+                digitizer.configure({channel: volts}, interval_s, SAMPLES)
+        for nobody in (0, limits.channels + 1):
+            with pytest.raises(LimitError, match=digitizer.name):
+                digitizer.configure({nobody: good_v}, interval_s, SAMPLES)
+        for wrong_s in (0.0, -1e-9, 0.5 / limits.sample_rate_hz.high, math.nan):
+            with pytest.raises(LimitError, match=digitizer.name):
+                digitizer.configure({channel: good_v}, wrong_s, SAMPLES)
+        for samples in (0, limits.memory_samples + 1):
+            with pytest.raises(LimitError, match=digitizer.name):
+                digitizer.configure({channel: good_v}, interval_s, samples)
+        with pytest.raises(InstrumentError, match="not been configured"):
+            digitizer.arm()
+
+
+def test_reading_before_a_record_is_an_error(simulated: ContractBench) -> None:
+    digitizer = configured(simulated)
+    with simulated.nothing_sent(), pytest.raises(InstrumentError):
+        digitizer.read(receiver(simulated).channels[0])
 
 
 def test_a_trigger_that_does_not_come(simulated: ContractBench) -> None:
@@ -91,101 +226,18 @@ def test_a_trigger_that_does_not_come(simulated: ContractBench) -> None:
     assert digitizer.safe_state().dark
 
 
-def test_one_arming_is_one_record(simulated: ContractBench) -> None:
-    """A second trigger does not overwrite the record."""
-    local_oscillator(simulated)
-    digitizer, generator = configured(simulated, name=SCOPE), triggered(simulated)
-    shoot(digitizer, generator)
-    first = digitizer.read(1)
-    generator.arm(1, 1, external=False)
-    generator.trigger()
-    assert np.array_equal(digitizer.read(1).codes, first.codes)
-    shoot(digitizer, generator)
-    assert not np.array_equal(digitizer.read(1).codes, first.codes)
+# --- lines that fail ------------------------------------------------------------------------------
 
 
-def test_reading_before_a_record_is_an_error(simulated: ContractBench) -> None:
-    with pytest.raises(InstrumentError):
-        configured(simulated).read(1)
-
-
-def test_another_client_reads_the_same_volts(simulated: ContractBench) -> None:
-    """Volts in ASCII, computed by the unit itself, against our codes and preamble."""
-    local_oscillator(simulated)
-    digitizer, generator = configured(simulated, name=SCOPE), triggered(simulated)
-    shoot(digitizer, generator)
-    trace = digitizer.read(2)
-    line = simulated.library.connect("reader", simulated.config.instruments[SCOPE].resource)
-    line.open()
-    line.write(":WAVeform:FORMat ASCii;:WAVeform:SOURce CHANnel2")
-    text = bytes(line.query_block(":WAVeform:DATA?")).decode()
-    line.close()
-    volts = np.array([float(field) for field in text.split(",")])
-    assert volts.shape == (SAMPLES,)
-    assert np.std(volts) > 0
-    assert np.allclose(volts, trace.volts(), rtol=1e-5, atol=1e-9)
-
-
-def test_shot_noise_comes_through_with_its_volts(simulated: ContractBench) -> None:
-    """Dual receiver, vacuum in: 20 mV per sqrt(SNU). The standard error of the deviation is
-    1/sqrt(2N) = 1.0 %; four of them are allowed (error probability 6e-5 a figure; the seed is
-    fixed).
-    """
-    local_oscillator(simulated)
-    digitizer, generator = configured(simulated, name=SCOPE), triggered(simulated)
-    shoot(digitizer, generator)
-    for channel in (1, 2):
-        volts = digitizer.read(channel).volts()
-        assert np.std(volts) == pytest.approx(20e-3, rel=0.04)
-        assert abs(np.mean(volts)) < 4 * 20e-3 / math.sqrt(SAMPLES)
-
-
-def test_clipped_samples_are_counted_and_not_hidden(simulated: ContractBench) -> None:
-    """At a full scale of 40 mV half the range is one standard deviation: 32 % of the samples are
-    outside.
-    """
-    local_oscillator(simulated)
-    digitizer, generator = configured(simulated, 40e-3, SCOPE), triggered(simulated)
-    shoot(digitizer, generator)
-    clipped = digitizer.read(1).clipped()
-    wide = configured(simulated, FULL_SCALE_V, SCOPE)
-    assert 0.1 * SAMPLES < clipped < 0.5 * SAMPLES
-    shoot(wide, generator)
-    assert wide.read(1).clipped() == 0
-
-
-def test_a_draw_key_names_the_noise(simulated: ContractBench) -> None:
-    local_oscillator(simulated)
-    digitizer, generator = configured(simulated, name=SCOPE), triggered(simulated)
-    codes = []
-    for key in ((1, 2), (1, 3), (1, 2)):
-        simulated.lab.set_draw_key(*key)
-        shoot(digitizer, generator)
-        codes.append(digitizer.read(1).codes.copy())
-    assert np.array_equal(codes[0], codes[2])
-    assert not np.array_equal(codes[0], codes[1])
-
-
-def test_after_the_line_was_renewed_settings_are_not_taken_for_granted(simulated: ContractBench) -> None:
+@pytest.mark.parametrize("fault", ["UNPLUG", "SILENT"])
+def test_after_the_line_was_renewed_settings_are_not_taken_for_granted(simulated: ContractBench, fault: str) -> None:
     digitizer = configured(simulated)
-    simulated.lab.inject_fault(digitizer.name, "UNPLUG")
-    with pytest.raises(InstrumentError):
+    simulated.lab.inject_fault(digitizer.name, fault)
+    with pytest.raises(InstrumentTimeout if fault == "SILENT" else InstrumentError):
         digitizer.arm()
     simulated.lab.clear_faults()
     digitizer.stop()
     with pytest.raises(InstrumentError, match="renewed"):
         digitizer.arm()
-
-
-def test_another_range_changes_the_scale_and_not_the_volts(simulated: ContractBench) -> None:
-    """Standard error of the deviation 1 %, four of them allowed."""
-    local_oscillator(simulated)
-    digitizer, generator = configured(simulated, name=SCOPE), triggered(simulated)
-    steps_v = []
-    for full_scale_v in (FULL_SCALE_V, 2 * FULL_SCALE_V):
-        digitizer.configure({1: full_scale_v}, 1 / RATE_HZ, SAMPLES)
-        shoot(digitizer, generator)
-        trace = digitizer.read(1)
-        steps_v.append(trace.y_increment_v)
-        assert np.std(trace.volts()) == pytest.approx(20e-3, rel=0.04)
-    assert steps_v[1] == pytest.approx(2 * steps_v[0], rel=1e-6)
+    set_up(simulated, digitizer, full_scale_v(simulated, digitizer))
+    digitizer.arm()

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from labctl.errors import InstrumentError, InstrumentLost, InstrumentReply, InstrumentTimeout
-from tests.contract.conftest import KINDS, ContractBench
+from tests.contract.bench import ContractBench
 
 #: The fault, and what a driver says of it: every one of these spoils every answer.
 TOLD: dict[str, tuple[type[InstrumentError], ...]] = {
@@ -20,7 +20,6 @@ TOLD: dict[str, tuple[type[InstrumentError], ...]] = {
     "PARTIAL": (InstrumentTimeout, InstrumentLost, InstrumentReply),
     "GARBAGE": (InstrumentReply, InstrumentLost),
 }
-kinds = pytest.mark.parametrize("kind", KINDS)
 
 
 @pytest.fixture(params=sorted(TOLD))
@@ -29,10 +28,8 @@ def line_fault(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@kinds
-def test_no_spoilt_answer_becomes_a_reading(simulated: ContractBench, kind: str, line_fault: str) -> None:
-    name = simulated.name_of(kind)
-    instrument = simulated.open(name)
+def test_no_spoilt_answer_becomes_a_reading(simulated: ContractBench, line_fault: str) -> None:
+    instrument, name = simulated.open(), simulated.subject.instrument
     before = dict(instrument.snapshot())
     simulated.lab.inject_fault(name, line_fault)
     for _ in range(2):
@@ -44,10 +41,8 @@ def test_no_spoilt_answer_becomes_a_reading(simulated: ContractBench, kind: str,
     assert instrument.safe_state().dark
 
 
-@kinds
-def test_a_connection_that_was_closed_once_is_opened_again(simulated: ContractBench, kind: str) -> None:
-    name = simulated.name_of(kind)
-    instrument = simulated.open(name)
+def test_a_connection_that_was_closed_once_is_opened_again(simulated: ContractBench) -> None:
+    instrument, name = simulated.open(), simulated.subject.instrument
     before = dict(instrument.snapshot())
     simulated.lab.inject_fault(name, "HANGUP")
     with pytest.raises(InstrumentLost, match=name):
@@ -55,12 +50,10 @@ def test_a_connection_that_was_closed_once_is_opened_again(simulated: ContractBe
     assert dict(instrument.snapshot()) == pytest.approx(before)
 
 
-@kinds
 @pytest.mark.parametrize("fault", ["NAN", "NOREADING"])
-def test_a_reading_that_is_none_is_not_a_number(simulated: ContractBench, kind: str, fault: str) -> None:
+def test_a_reading_that_is_none_is_not_a_number(simulated: ContractBench, fault: str) -> None:
     """Where a snapshot holds real numbers, it fails rather than hold one of these."""
-    name = simulated.name_of(kind)
-    instrument = simulated.open(name)
+    instrument, name = simulated.open(), simulated.subject.instrument
     simulated.lab.inject_fault(name, fault)
     with suppress(InstrumentReply):
         assert all(abs(value) < 1e30 for value in instrument.snapshot().values() if isinstance(value, float))

@@ -57,7 +57,7 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 #: Files that a page tells its reader to write: a comment with the name in the first line.
-SOURCES = {found[1]: block for block in BLOCKS if (found := re.match(r"# (\S+/\S+\.py)\n", block.text))}
+SOURCES = {found[1]: block for block in BLOCKS if (found := re.match(r"# (\S+/\S+\.(?:py|toml))\n", block.text))}
 RUNNABLE = [page for page in PAGES if any(b.page == page and b.language in ("console", "python") for b in BLOCKS)]
 
 
@@ -124,6 +124,7 @@ def test_page_runs(page: Path, desk: Path) -> None:
     for block in blocks_of(page):
         named = re.match(r"# (\S+\.toml)\n", block.text)
         if named:
+            (desk / named[1]).parent.mkdir(parents=True, exist_ok=True)
             (desk / named[1]).write_text(block.text, encoding="utf-8")
         elif block.language == "console":
             for command in commands_of(block):
@@ -167,15 +168,20 @@ def shapes(lines: list[str]) -> set[str]:
 def test_the_instrument_of_add_an_instrument_works(desk: Path) -> None:
     for package in ("labctl", "drivers", "sim_backends"):
         shutil.copytree(ROOT / package, desk / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests" / "contract", desk / "tests" / "contract")
+    shutil.copy(ROOT / "tests" / "conftest.py", desk / "tests")
     for name, block in SOURCES.items():
         path = desk / name
         assert not (ROOT / name).exists(), f"{name} exists: {block} would hide it"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text, encoding="utf-8")
     assert [name for name in SOURCES if name.startswith("tests/")]
-    done = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"], desk, PYTHONPATH=str(desk))
+    words = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-k", "n7744a", "tests"]
+    done = run([sys.executable, "-m", "pytest", *words], desk, PYTHONPATH=str(desk))
     assert done.returncode == 0, done.stdout
-    style = ["check", "--select=E,F,W,I", "--line-length=120", *SOURCES]
+    assert "skipped" not in done.stdout
+    programs = [name for name in SOURCES if name.endswith(".py")]
+    style = ["check", "--select=E,F,W,I", "--line-length=120", *programs]
     assert run([sys.executable, "-m", "ruff", *style], desk).returncode == 0
 
 

@@ -10,8 +10,9 @@ from pkgutil import resolve_name
 import numpy as np
 import pytest
 
+from drivers.connection import LineSettings
 from drivers.exchange import Departure, Player
-from drivers.visa import LineSettings, VisaLibrary
+from drivers.visa import VisaLibrary
 from labctl.config import load_bench
 from labctl.errors import ConfigError, InstrumentLost, InstrumentTimeout
 from labctl.interfaces import Amplifier, Attenuator, Digitizer, Instrument, Laser, WaveformGenerator

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,8 @@ from labctl.errors import (
     LimitError,
     WrongInstrument,
 )
+from labctl.interfaces import Digitizer, Laser, WaveformGenerator
+from tests.drivers.bench_with import bench_with
 from tests.drivers.scripted import Answer, Script, ScriptedVisa, checked
 
 RESOURCE = "TCPIP0::192.168.10.14::5025::SOCKET"
@@ -26,7 +30,7 @@ OPENING: Script = [IDENTITY, (":SYSTem:ERRor?", OK)]
 RECORD = ":TIMebase:RANGe {};:TIMebase:POSition {};:WAVeform:POINts {}"
 CONFIGURE = (
     ":STOP;:ACQuire:MODE RTIMe;:ACQuire:TYPE HRESolution;:CHANnel1:DISPlay 1;:CHANnel2:DISPlay 0;"
-    ":CHANnel1:COUPling DC;:CHANnel1:IMPedance FIFTy;:CHANnel1:RANGe 0.4;:CHANnel1:OFFSet 0;"
+    ":CHANnel1:COUPling DC;:CHANnel1:IMPedance FIFTy;:CHANnel1:PROBe 1;:CHANnel1:RANGe 0.4;:CHANnel1:OFFSet 0;"
     ":TIMebase:MODE MAIN;:TIMebase:REFerence LEFT;"
     ":TRIGger:MODE EDGE;:TRIGger:EDGE:SOURce EXTernal;:TRIGger:EDGE:LEVel 0.5;"
     ":TRIGger:EDGE:SLOPe POSitive;:TRIGger:SWEep NORMal;:WAVeform:FORMat WORD;"
@@ -338,3 +342,29 @@ def test_the_first_message_after_a_failure_may_be_the_configuration() -> None:
     made.arm()
     made.wait()
     visa.finished()
+
+
+# --- on the simulated oscilloscope --------------------------------------------------------------
+
+
+def test_another_client_reads_the_same_volts(tmp_path: Path) -> None:
+    """Volts in ASCII, computed by the unit itself, against our codes and preamble."""
+    with bench_with(tmp_path, "server_scope") as bench:
+        light, generator = bench.get(Laser, "laser"), bench.get(WaveformGenerator, "server_awg")
+        made, samples = bench.get(Digitizer, "server_scope"), 4800
+        light.set_power(10e-3)
+        light.set_emission(True)
+        generator.configure(125e6, {1: 0.7, 2: 0.7})
+        generator.load(1, dict.fromkeys((1, 2), np.zeros(samples, np.int16)))
+        made.configure({1: 0.4, 2: 0.4}, 8e-9, samples)
+        made.arm()
+        generator.play(1, 1)
+        made.wait()
+        trace = made.read(2)
+        line = bench.library.connect("reader", bench.config.instruments["server_scope"].resource)
+        line.open()
+        line.write(":WAVeform:FORMat ASCii;:WAVeform:SOURce CHANnel2")
+        volts = np.array([float(field) for field in bytes(line.query_block(":WAVeform:DATA?")).decode().split(",")])
+        assert volts.shape == (samples,)
+        assert np.std(volts) > 0
+        assert np.allclose(volts, trace.volts(), rtol=1e-5, atol=1e-9)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,6 +14,8 @@ from drivers.scpi import make_block
 from drivers.visa import VisaLibrary
 from labctl.clock import SteppedClock
 from labctl.errors import ConfigError, InstrumentError, InstrumentLost, InstrumentRefused, InstrumentTimeout, LimitError
+from labctl.interfaces import WaveformGenerator
+from tests.drivers.bench_with import bench_with
 from tests.drivers.scripted import Answer, Script, ScriptedVisa, checked
 
 RESOURCE = "TCPIP0::192.168.10.13::5025::SOCKET"
@@ -289,3 +294,46 @@ def test_outputs() -> None:
     with pytest.raises(LimitError, match="no channel"):
         made.set_output(3, True)
     visa.finished()
+
+
+# --- on the simulated generator -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("options", "bits"), [({}, 14), ({"mode": "WSP"}, 12)])
+def test_samples_lie_in_memory_as_they_were_sent(tmp_path: Path, options: dict[str, Any], bits: int) -> None:
+    """Read by another client: the code in the upper bits, marker bits 0."""
+    with bench_with(tmp_path, "server_awg") as bench:
+        entry = bench.config.instruments["server_awg"]
+        made = M8190A("server_awg", entry.resource, bench.library, bench.library.clock(), **options)
+        made.open()
+        limits = made.capabilities
+        assert limits.bits == bits
+        made.configure(limits.sample_rate_hz.low, {1: 0.7, 2: 0.7})
+        rng = np.random.default_rng(1)
+        line = bench.library.connect("reader", entry.resource)
+        line.open()
+        for segment, periods in ((1, 0), (2, 4), (1, 0), (1, 2)):  # new, new, overwritten, made anew
+            count = limits.min_length + periods * limits.granularity
+            sent = {n: rng.integers(limits.code_min, limits.code_max + 1, count).astype(np.int16) for n in (1, 2)}
+            made.load(segment, sent)
+            for channel, codes in sent.items():
+                words = line.query_array(f":TRACe{channel}:DATA:BLOCk? {segment},0,{count}", np.dtype("<i2"))
+                assert np.array_equal(words >> (16 - bits), codes)
+                assert not np.any(words & ((1 << (16 - bits)) - 1))
+
+
+def test_the_sequence_table_says_what_was_armed(tmp_path: Path) -> None:
+    with bench_with(tmp_path, "server_awg") as bench:
+        made = bench.get(WaveformGenerator, "server_awg")
+        made.configure(125e6, {1: 0.7, 2: 0.7})
+        line = bench.library.connect("reader", bench.config.instruments["server_awg"].resource)
+        line.open()
+        zeros = np.zeros(made.capabilities.min_length, np.int16)
+        made.load(1, {1: zeros, 2: zeros})
+        made.load_and_arm(7, {1: zeros, 2: zeros}, 392, external=False)
+        for segment, loops in ((7, 392), (1, 5), (7, 5), (7, 392)):
+            made.arm(segment, loops, external=False)
+            for channel in (1, 2):
+                index = int(line.query(f":STABle{channel}:SEQuence:SELect?"))
+                entry = [int(x) for x in line.query(f":STABle{channel}:DATA? {index},6").split(",")]
+                assert entry[2:4] == [loops, segment]

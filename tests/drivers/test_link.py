@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from drivers.link import ScpiLink
@@ -15,6 +17,7 @@ from labctl.errors import (
     WrongInstrument,
 )
 from labctl.values import Range
+from tests.drivers.bench_with import bench_with
 from tests.drivers.scripted import Script, ScriptedVisa, checked
 
 RESOURCE = "TCPIP0::192.168.10.11::5025::SOCKET"
@@ -192,3 +195,15 @@ def test_a_message_with_questions_that_stays_silent() -> None:
     with pytest.raises(InstrumentRefused, match="-113"):
         box.obey_and_ask(":POWer 3;:POWer?;:STATe?")
     visa.finished()
+
+
+@pytest.mark.parametrize("name", ["laser", "server_awg", "attenuator", "client_scope", "power_meter"])
+def test_a_command_that_a_simulated_instrument_refuses_is_named(tmp_path: Path, name: str) -> None:
+    with bench_with(tmp_path, name) as bench:
+        instrument = bench.open(name)
+        link = vars(instrument)["_link"]
+        with pytest.raises(InstrumentRefused, match=r"-113.*:NONSENSE 5"):
+            link.command(":NONSENSE 5")
+        with pytest.raises(InstrumentRefused, match=r"-113.*:NONSENSE\?"):
+            link.query(":NONSENSE?")
+        assert list(instrument.problems()) == []

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from pyvisa.constants import StatusCode
 
+from drivers.connection import LineSettings, VisaConnection
 from drivers.pace import Pace
-from drivers.visa import LineSettings, VisaConnection, VisaLibrary
+from drivers.visa import VisaLibrary
 from labctl.clock import SteppedClock
 from labctl.errors import InstrumentLost, InstrumentTimeout
 from tests.drivers.scripted import Script, ScriptedVisa

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from drivers.santec_tsl570 import SETTLE_TIMEOUT_S, TSL570
 from drivers.visa import VisaLibrary
 from labctl.clock import SteppedClock
 from labctl.errors import ConfigError, InstrumentReply, InstrumentTimeout, LimitError, WrongInstrument
+from labctl.interfaces import Laser
+from tests.drivers.bench_with import bench_with
 from tests.drivers.scripted import Answer, ScriptedVisa, checked
 
 IDENTITY = ("*IDN?", "SANTEC,TSL-570,21020001,0026.0026.0011")
@@ -168,3 +172,21 @@ def test_units_are_one_of_two() -> None:
     visa = VisaLibrary(ScriptedVisa())
     with pytest.raises(ConfigError, match="units"):
         TSL570("laser", "TCPIP0::1.1.1.1::5000::SOCKET", visa, SteppedClock(), units="nm")
+
+
+# --- on the simulated laser ---------------------------------------------------------------------
+
+
+def test_a_laser_that_needs_time_is_waited_for_on_the_labs_clock(tmp_path: Path) -> None:
+    """Without anybody really waiting."""
+    with bench_with(tmp_path, "laser", settle_s=3.0) as bench:
+        made, begun = bench.get(Laser, "laser"), bench.lab.now()
+        made.set_wavelength(1555e-9)
+        assert 3.0 <= bench.lab.now() - begun < 3.2
+
+
+def test_a_laser_without_these_units_is_not_opened(tmp_path: Path) -> None:
+    with bench_with(tmp_path, "laser", variant="TSL-550") as bench:
+        with pytest.raises(ConfigError, match="no SCPI units"):
+            bench.open("laser")
+        assert not bench.unit.connections, "the line was given back"

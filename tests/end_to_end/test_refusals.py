@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pyvisa
 
-from drivers.visa import VisaConnection
+from drivers.connection import VisaConnection
 from labctl.cli import app
 from labctl.shipped import bench_path
 

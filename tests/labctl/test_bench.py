@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from labctl.bench import open_bench
+from labctl.bench import PASSIVE, open_bench
+from labctl.bench import SAFE_ORDER as KINDS_IN_SAFE_ORDER
 from labctl.errors import ConfigError, InstrumentError, InstrumentLost
 from labctl.interfaces import Amplifier, Laser
 from tests.fakes import FakeLaser, FakeLibrary, fake_bench, use_fakes
@@ -136,6 +137,12 @@ def test_one_that_fails_does_not_keep_the_others_from_going_dark(tmp_path: Path,
     assert states["client_scope"].dark, "a digitizer emits nothing, whether it answers or not"
     assert str(fault) in states["client_scope"].problem
     assert all(state.dark for name, state in states.items() if name != "amplifier")
+
+
+def test_those_that_emit_nothing_come_last() -> None:
+    dark = [kind.__name__ for kind in KINDS_IN_SAFE_ORDER]
+    assert dark.index("Laser") < dark.index("BiasController") < dark.index("OpticalSwitch")
+    assert set(dark[dark.index("BiasController") + 1 :]) == {*(kind.__name__ for kind in PASSIVE), "Instrument"}
 
 
 def test_snapshots_say_who_and_what(tmp_path: Path) -> None:
