@@ -139,8 +139,8 @@ class ReceiverRole(StrictModel):
 
     ``channels``: one for a homodyne, two (X, P) for a dual-quadrature receiver. ``full_scale``: the digitizer's range,
     peak to peak. ``volts_per_snu``: output for one sqrt(SNU). ``noise_variance``: σ0², the variance in the dark signal
-    port, in SNU: 1, electronic noise and quantisation. ``calibration_samples``: N0, how many samples σ0² was measured
-    with.
+    port, in SNU: 1, electronic noise and quantisation. ``calibration_samples``: N0, how many samples σ0² and the unit
+    were measured with. ``efficiency_se``: standard error of ``efficiency``.
     """
 
     digitizer: str
@@ -148,6 +148,7 @@ class ReceiverRole(StrictModel):
     full_scale: Volts
     volts_per_snu: Volts
     efficiency: Fraction = 1.0
+    efficiency_se: Annotated[float, Field(ge=0, lt=1)] = 0.0
     electronic_noise: SnuVariance = 0.0
     noise_variance: Annotated[float, Field(gt=0)] = 1.0
     calibration_samples: Annotated[int, Field(ge=2)]
@@ -232,6 +233,8 @@ class BenchConfig(StrictModel):
                 raise ValueError(f"{key} names {name!r}, which is not in [instruments]")
         if len(self.client_receiver.channels) != 1:
             raise ValueError("client_receiver.channels: the client measures one quadrature, name one channel")
+        if self.client_receiver.efficiency_se:
+            raise ValueError("client_receiver.efficiency_se has no effect: nothing is estimated with that receiver")
         if len(self.server_receiver.channels) != 2:
             raise ValueError("server_receiver.channels: name the X and the P channel of the dual receiver")
         return self

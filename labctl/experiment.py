@@ -118,7 +118,13 @@ class Experiment:
         tap = AmplifierTap(self.run.gain, self.bench.amplifier.n_sp)
         modes = [modes_per_row(inputs) for _, inputs in shapes]
         return Agreement(
-            receiver=Receiver(DUAL_KAPPA, receiver.efficiency, receiver.noise_variance, receiver.calibration_samples),
+            receiver=Receiver(
+                DUAL_KAPPA,
+                receiver.efficiency,
+                receiver.noise_variance,
+                receiver.calibration_samples,
+                receiver.efficiency_se,
+            ),
             layers=tuple(
                 Layer(self.run.mean_photons, tap.returned_excess, n, rows)
                 for n, (rows, _) in zip(modes, shapes, strict=True)
@@ -146,7 +152,7 @@ class Experiment:
             expected = expected_estimate(
                 layer.mean_photons, transmittance, excess, images * samples, agreement.receiver
             )
-            found.append(finite_size_leakage(layer, expected, agreement.confidence))
+            found.append(finite_size_leakage(layer, expected, agreement.receiver, agreement.confidence))
         return tuple(found)
 
     def client_data_bits(self) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from labctl.events import LayerMeasured
 from labctl.ledger.book import RESTORE, ROUNDING, Bits, Book, Number, Page, Reserved, damaged
 from labctl.protocol.estimation import Receiver, ResidualSums, estimate
 from labctl.protocol.leakage import Layer, layer_leakage, weight_leakage
+from labctl.protocol.parameters import limits
 from labctl.schema import StrictModel
 
 _REMEDY = "Infer fewer images, leak less of each, or allow more (ledger.weights.bits_per_weight_budget)."
@@ -194,7 +195,9 @@ class WeightsGuard:
         self._sums[layer] += ResidualSums(event.samples, event.sum_ss, event.sum_sr, event.sum_rr)
         modes = terms.layers[layer].modes * terms.layers[layer].rows
         self._sent[layer] += round(event.samples * terms.receiver.kappa / modes)
-        found = layer_leakage(terms.layers[layer], estimate(self._sums[layer], terms.receiver), terms.confidence)
+        measured = estimate(self._sums[layer], terms.receiver)
+        reach = limits(measured, terms.receiver, terms.confidence)
+        found = layer_leakage(terms.layers[layer], measured, reach)
         self._rates[layer] = found.weights_bits_per_weight
         self._flying = None
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from labctl.events import Interval, Leakage, NoiseCheck
 from labctl.protocol.estimation import Estimate, Receiver, ResidualSums, estimate, pool, weighted_mean
 from labctl.protocol.leakage import Layer, LayerLeakage, layer_leakage
-from labctl.protocol.parameters import TechnicalNoise, common_error
+from labctl.protocol.parameters import Limits, TechnicalNoise, common_error, limits
 from labctl.protocol.verification import LayerNull, SequentialTest, Verdict, VerificationPlan
 
 NO_TECHNICAL_NOISE = TechnicalNoise()
@@ -51,7 +52,8 @@ class Agreement:
                 self.samples, self.layers, self.expected, self.technical_by_layer, strict=True
             )
         )
-        shared = common_error(self.technical_by_layer, self.samples)
+        scale = math.hypot(self.receiver.efficiency_se / self.receiver.efficiency, self.receiver.unit_relative_se)
+        shared = math.hypot(common_error(self.technical_by_layer, self.samples), scale * max(self.allowed))
         return VerificationPlan(nulls, self.receiver, self.images, self.false_alarm_rate, shared)
 
 
@@ -79,41 +81,44 @@ class Verifier:
     def checks(self) -> tuple[NoiseCheck, tuple[NoiseCheck, ...]]:
         """Pooled and per layer, of everything so far; layers that had no light yet are left out."""
         seen = [index for index, sums in enumerate(self._sums) if sums.n_samples]
-        estimates = [estimate(self._sums[index], self._agreement.receiver) for index in seen]
+        found = [self._measured(estimate(self._sums[index], self._agreement.receiver)) for index in seen]
         leakages = [
-            layer_leakage(self._agreement.layers[index], each, self._agreement.confidence)
-            for index, each in zip(seen, estimates, strict=True)
+            _leakage(layer_leakage(self._agreement.layers[index], *each))
+            for index, each in zip(seen, found, strict=True)
         ]
         per_layer = tuple(
-            self._check(each, self._due(index), _leakage(leak))
-            for index, each, leak in zip(seen, estimates, leakages, strict=True)
+            _check(each, self._due(index), leak) for index, each, leak in zip(seen, found, leakages, strict=True)
         )
-        samples = [each.samples for each in estimates]
+        samples = [each.samples for each, _ in found]
         expected, technical = (
             weighted_mean(each, samples) for each in zip(*(self._due(index) for index in seen), strict=True)
         )
+        pooled = self._measured(pool(each for each, _ in found))
         threshold = self.verdict.threshold if self.verdict else None
-        worst = _worst([_leakage(leak) for leak in leakages])
-        return self._check(pool(estimates), (expected, technical), worst, threshold), per_layer
+        return _check(pooled, (expected, technical), _worst(leakages), threshold), per_layer
 
     def _due(self, layer: int) -> tuple[float, float]:
         """Honest and technical excess of a layer, SNU."""
         return self._agreement.expected[layer], self._agreement.technical_by_layer[layer].excess
 
-    def _check(
-        self, found: Estimate, due: tuple[float, float], leakage: Leakage, threshold: float | None = None
-    ) -> NoiseCheck:
-        excess = found.excess_interval(self._agreement.confidence)
-        transmittance = found.transmittance_interval(self._agreement.confidence)
-        return NoiseCheck(
-            excess=Interval(found.excess, excess.low, excess.high),
-            expected=due[0],
-            technical=due[1],
-            samples=found.samples,
-            transmittance=Interval(found.transmittance, transmittance.low, transmittance.high),
-            leakage=leakage,
-            threshold=threshold,
-        )
+    def _measured(self, found: Estimate) -> tuple[Estimate, Limits]:
+        """With the intervals of T and ε, the receiver's calibration included."""
+        return found, limits(found, self._agreement.receiver, self._agreement.confidence)
+
+
+def _check(
+    measured: tuple[Estimate, Limits], due: tuple[float, float], leakage: Leakage, threshold: float | None = None
+) -> NoiseCheck:
+    found, reach = measured
+    return NoiseCheck(
+        excess=Interval(found.excess, *reach.excess),
+        expected=due[0],
+        technical=due[1],
+        samples=found.samples,
+        transmittance=Interval(found.transmittance, *reach.transmittance),
+        leakage=leakage,
+        threshold=threshold,
+    )
 
 
 def _leakage(found: LayerLeakage) -> Leakage:

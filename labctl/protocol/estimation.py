@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from labctl.errors import ConfigError, GateError, ProtocolError
-from labctl.protocol.intervals import Interval, normal_interval
 
 MIN_SAMPLES = 32
 """Fewer samples give no interval worth the name."""
@@ -41,8 +40,10 @@ class Receiver:
     sigma0_sq:
         σ0² = 1 + v_el in SNU: calibrated variance without returned light, digitizer noise included.
     calibration_samples:
-        N0 samples behind σ0²; infinite if it is taken as exact. Its error is common to all
-        estimates.
+        N0 samples behind σ0² and the shot-noise unit, which come from one vacuum record; infinite if they are taken
+        as exact. Their errors are common to all estimates.
+    efficiency_se:
+        Standard error of η.
 
     Raises
     ------
@@ -54,6 +55,7 @@ class Receiver:
     efficiency: float = 1.0
     sigma0_sq: float = 1.0
     calibration_samples: float = math.inf
+    efficiency_se: float = 0.0
 
     def __post_init__(self) -> None:
         remedy = "Calibrate the server's receiver again."
@@ -65,6 +67,8 @@ class Receiver:
             raise ConfigError(f"receiver variance sigma0_sq is {self.sigma0_sq} SNU", remedy)
         if not self.calibration_samples >= MIN_SAMPLES:
             raise ConfigError(f"{self.calibration_samples} calibration samples", remedy)
+        if not (math.isfinite(self.efficiency_se) and self.efficiency_se >= 0):
+            raise ConfigError(f"receiver efficiency_se is {self.efficiency_se}", remedy)
 
     @property
     def coupling(self) -> float:
@@ -75,6 +79,13 @@ class Receiver:
     def excess_se(self) -> float:
         """sqrt(2/N0) σ0²/(κη): standard error of every ε̂ from the calibration, SNU."""
         return math.sqrt(2 / self.calibration_samples) * self.sigma0_sq / self.coupling
+
+    @property
+    def unit_relative_se(self) -> float:
+        """Relative standard error of the shot-noise unit, the vacuum record's variance less a dark one's of as many
+        samples: sqrt(2/N0) sqrt(σ0⁴ + (σ0² - 1)²).
+        """
+        return math.sqrt(2 / self.calibration_samples) * math.hypot(self.sigma0_sq, max(self.sigma0_sq - 1, 0.0))
 
 
 @dataclass(frozen=True)
@@ -198,14 +209,6 @@ class Estimate:
     def excess_se(self) -> float:
         """sqrt(2σ̂⁴/N + 2σ0⁴/N0)/(κη), SNU."""
         return math.hypot(self.excess_se_statistical, self.excess_se_calibration)
-
-    def excess_interval(self, confidence: float) -> Interval:
-        """Two-sided interval of ε in SNU, calibration error included; not clamped."""
-        return normal_interval(self.excess, self.excess_se, confidence)
-
-    def transmittance_interval(self, confidence: float) -> Interval:
-        """Two-sided interval of T; not clamped."""
-        return normal_interval(self.transmittance, self.transmittance_se, confidence)
 
 
 def estimate(sums: ResidualSums, receiver: Receiver) -> Estimate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ class Interval(NamedTuple):
     high: float
 
 
+@lru_cache(maxsize=64)
 def normal_quantile(confidence: float) -> float:
     """Half width, in standard errors, of a two-sided normal interval (1.96 for 0.95).
 
@@ -57,6 +59,7 @@ def clopper_pearson(successes: int, trials: int, confidence: float) -> Interval:
     return Interval(low, high)
 
 
+@lru_cache(maxsize=256)
 def variance_factors(freedom: float, confidence: float) -> Interval:
     """Two-sided interval of a variance, as factors of the sample variance of normal samples: ν/χ².
 

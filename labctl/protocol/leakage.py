@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from labctl.errors import ConfigError, GateError
 from labctl.protocol.estimation import Estimate, Receiver, ResidualSums, estimate
-from labctl.protocol.intervals import normal_quantile
+from labctl.protocol.parameters import Limits, limits
 from labctl.values import Convention
 
 TRANSMITTANCES = (1.0, 0.999, 0.99)
@@ -173,15 +173,13 @@ class LayerLeakage:
         return self.data_bits_v1 if convention == "v1" else self.data_bits_journal
 
 
-def layer_leakage(layer: Layer, measured: Estimate, confidence: float) -> LayerLeakage:
-    """Leakage of one layer: T at the lower, ε at the upper end of its two-sided interval at
-    ``confidence``.
+def layer_leakage(layer: Layer, measured: Estimate, found: Limits) -> LayerLeakage:
+    """Leakage of one layer: T at the lower, ε at the upper end of the two-sided intervals ``found`` of ``measured``
+    (:func:`labctl.protocol.parameters.limits`).
 
     Raises as :func:`weight_leakage` and :func:`data_leakage_journal`.
     """
-    transmittance = measured.transmittance_interval(confidence).low
-    excess = measured.excess_interval(confidence).high
-    return _leakage(layer, measured, transmittance, excess)
+    return _leakage(layer, measured, found.transmittance.low, found.excess.high)
 
 
 def known_leakage(layer: Layer, transmittance: float, excess: float) -> LayerLeakage:
@@ -210,16 +208,20 @@ def expected_estimate(
     return estimate(ResidualSums(samples, launched_squared, sum_sr, sum_rr), receiver)
 
 
-def finite_size_leakage(layer: Layer, expected: Estimate, confidence: float) -> LayerLeakage:
+def finite_size_leakage(layer: Layer, expected: Estimate, receiver: Receiver, confidence: float) -> LayerLeakage:
     """What an honest run's worst case comes to at most, with probability ``confidence``.
 
-    The measured T and ε scatter about ``expected`` by their standard errors, and the worst case
-    then takes them at the bad ends of their intervals: T is taken two quantiles below, ε two above
-    what is expected. The raw value is that at the expectation. Raises as :func:`weight_leakage`.
+    The measured T and ε scatter about ``expected`` within their intervals, and the worst case then takes them at the
+    bad ends of intervals of their own: T and ε are taken twice as far off as the ends of the expected intervals are.
+    The raw value is that at the expectation. Raises as :func:`weight_leakage`.
     """
-    reach = 2 * normal_quantile(confidence)
-    transmittance = expected.transmittance - reach * expected.transmittance_se
-    return _leakage(layer, expected, transmittance, expected.excess + reach * expected.excess_se)
+    reach = limits(expected, receiver, confidence)
+    return _leakage(
+        layer,
+        expected,
+        2 * reach.transmittance.low - expected.transmittance,
+        2 * reach.excess.high - expected.excess,
+    )
 
 
 def price_of_loss(

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from labctl.errors import ConfigError, GateError
 from labctl.protocol.estimation import MIN_SAMPLES, Estimate, Receiver, ResidualSums, estimate
@@ -196,36 +197,19 @@ def receiver_noise(dark: NoiseRecord, vacuum: NoiseRecord) -> ReceiverNoise:
     return ReceiverNoise(Parameter(raw - bias, (records,)), unit, unit_se / unit)
 
 
-@dataclass(frozen=True)
-class Trusted:
-    """What the server trusts of its own receiver, and how well it knows it.
-
-    ``receiver``: κ, η, σ0² and the number of samples behind σ0². ``efficiency_se``: of η.
-    ``shot_noise_relative_se``: of the shot-noise unit. Raises ConfigError for negative errors.
-    """
-
-    receiver: Receiver
-    efficiency_se: float = 0.0
-    shot_noise_relative_se: float = 0.0
-
-    def __post_init__(self) -> None:
-        for error in (self.efficiency_se, self.shot_noise_relative_se):
-            if not (math.isfinite(error) and error >= 0):
-                raise ConfigError(f"a standard error of {error} in a receiver's calibration", "Give at least 0.")
-
-    def scale_sources(self, value: float) -> tuple[Source, ...]:
-        """Errors of a ``value`` that goes as 1/(η u)."""
-        return (
-            Source("efficiency", abs(value) * self.efficiency_se / self.receiver.efficiency),
-            Source("shot-noise unit", abs(value) * self.shot_noise_relative_se),
-        )
+def _scale_sources(value: float, receiver: Receiver) -> tuple[Source, ...]:
+    """Errors of a ``value`` that goes as 1/(η u), u the shot-noise unit."""
+    return (
+        Source("efficiency", abs(value) * receiver.efficiency_se / receiver.efficiency),
+        Source("shot-noise unit", abs(value) * receiver.unit_relative_se),
+    )
 
 
-def transmittance(found: Estimate, trusted: Trusted) -> Parameter:
+def transmittance(found: Estimate, receiver: Receiver) -> Parameter:
     """T, launch to the receiver's input, where the launched amplitudes are known exactly."""
     value = found.transmittance
     returned = SquaredAmplitude("returned light", found.transmittance_se, value)
-    return Parameter(value, (returned, *trusted.scale_sources(value)))
+    return Parameter(value, (returned, *_scale_sources(value, receiver)))
 
 
 def transmittance_by_reference(found: Estimate, reference: Estimate, path: Parameter) -> Parameter:
@@ -252,9 +236,9 @@ def transmittance_by_reference(found: Estimate, reference: Estimate, path: Param
     )
 
 
-def excess_noise(found: Estimate, trusted: Trusted) -> Parameter:
+def excess_noise(found: Estimate, receiver: Receiver) -> Parameter:
     """ε in SNU at the receiver's input, all that is not the receiver's own noise."""
-    receiver, value = trusted.receiver, found.excess
+    value = found.excess
     statistical = found.excess_se_statistical
     freedom = 2 * (found.noise / (receiver.coupling * statistical)) ** 2
     return Parameter(
@@ -262,7 +246,7 @@ def excess_noise(found: Estimate, trusted: Trusted) -> Parameter:
         (
             SampleVariance("returned light", statistical, freedom),
             SampleVariance("vacuum calibration", found.excess_se_calibration, receiver.calibration_samples, True),
-            *trusted.scale_sources(value),
+            *_scale_sources(value, receiver),
         ),
     )
 
@@ -334,7 +318,7 @@ def beyond_technical(excess: Parameter, technical: TechnicalNoise) -> Parameter:
     return Parameter(excess.value - technical.excess, (*excess.sources, source))
 
 
-def mean_photons(reference: ResidualSums, trusted: Trusted, path: Parameter) -> Parameter:
+def mean_photons(reference: ResidualSums, receiver: Receiver, path: Parameter) -> Parameter:
     """μ, photons per mode at launch, from a reference shot into the server's own receiver.
 
     μ = T̂_ref Σs²/(2N)/T_path, where s are the quadratures that were meant to be launched: T̂_ref says by
@@ -344,7 +328,7 @@ def mean_photons(reference: ResidualSums, trusted: Trusted, path: Parameter) -> 
     """
     if not path.value > 0:
         raise GateError(f"the reference path has transmittance {path.value}", "Calibrate it again.")
-    found = transmittance(estimate(reference, trusted.receiver), trusted)
+    found = transmittance(estimate(reference, receiver), receiver)
     brightness = found.scaled(reference.ss / (2 * reference.n_samples) / path.value)
     share = path.standard_error / path.value
     value = brightness.value / (1 + share**2)
@@ -368,6 +352,24 @@ def worst_case(photons: Parameter, passed: Parameter, excess: Parameter, confide
         photons.interval(confidence).high,
         min(max(passed.interval(confidence).low, 0.0), 1.0),
         max(excess.interval(confidence).high, 0.0),
+    )
+
+
+class Limits(NamedTuple):
+    """Two-sided intervals of T and of ε (SNU) at the receiver's input, not clamped."""
+
+    transmittance: Interval
+    excess: Interval
+
+
+def limits(found: Estimate, receiver: Receiver, confidence: float) -> Limits:
+    """What an estimate leaves open, the receiver's calibration included.
+
+    For a pooled estimate as well: the errors of η, of the shot-noise unit and of σ0² are common to all that was pooled,
+    and stay. Raises ConfigError for a confidence outside (0, 1).
+    """
+    return Limits(
+        transmittance(found, receiver).interval(confidence), excess_noise(found, receiver).interval(confidence)
     )
 
 

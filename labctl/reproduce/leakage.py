@@ -9,6 +9,7 @@ import numpy as np
 from labctl.protocol.encoding import modes_per_row
 from labctl.protocol.estimation import estimate
 from labctl.protocol.leakage import Layer, data_leakage_journal, data_leakage_v1, layer_leakage, weight_leakage
+from labctl.protocol.parameters import limits
 from labctl.protocol.rowmodel import AmplifierTap
 from labctl.reproduce.result import COLOURS, LIMIT_COLOUR, MARKERS, Cell, Comparison, Result, within
 from labctl.reproduce.study import CONFIDENCE, Study
@@ -78,7 +79,8 @@ def _measured(study: Study, index: int, gain: float) -> tuple[Cell, ...]:
     found = study.sample((FIGURE, index), gain, PHOTONS)
     rows, modes = study.shapes()[0]
     layer = Layer(PHOTONS, AmplifierTap(gain).returned_excess, modes, rows)
-    bits = layer_leakage(layer, estimate(found.layers[0].total(), found.receiver), CONFIDENCE)
+    measured = estimate(found.layers[0].total(), found.receiver)
+    bits = layer_leakage(layer, measured, limits(measured, found.receiver, CONFIDENCE))
     width = study.experiment.network.layer_shapes[0][1]
     return (
         "simulated run", gain, PHOTONS, width, 0.0, bits.weights_bits_per_mode_raw, bits.weights_bits_per_mode,

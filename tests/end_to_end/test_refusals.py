@@ -155,7 +155,7 @@ def test_wrong_run(guard: Guard, folder: Path, capsys: Capture, old: str, new: s
         ('{ pump = "0 mA", gain = 1.0 }', '{ pump = "0 mA", gain = 0.5 }', "gain"),
         ('digitizer = "server_scope"', 'digitizer = "scope"', "'scope'"),
         ("[laser]\n", "[lasre]\n", "'lasre'"),
-        (LASER, 'driver = "TSL570"', "'instruments.laser.driver'"),
+        (LASER, 'driver = "santec:"', "'instruments.laser.driver'"),
         ('visa_library = "@labctl"', "visa_library =", "my.bench.toml"),
     ],
 )
@@ -172,6 +172,7 @@ def test_wrong_bench(guard: Guard, folder: Path, capsys: Capture, old: str, new:
     ("old", "new", "said"),
     [
         (LASER, 'driver = "drivers.santec_tsl999:TSL999"', "drivers.santec_tsl999:TSL999"),
+        (LASER, 'driver = "TSL570"', "registers 'TSL570'"),
         (LASER, 'driver = "drivers.visa:VisaLibrary"', "drivers.visa:VisaLibrary"),
         (LASER, f"{LASER}\noptions = {{ colour = 1 }}", "colour"),
         (LASER, f'{LASER}\noptions = {{ units = "foo" }}', "units = 'foo'"),

@@ -21,14 +21,20 @@ from labctl.ledger.weights import (
     weights_book,
     weights_charges,
 )
-from labctl.protocol.estimation import Receiver, ResidualSums, estimate
-from labctl.protocol.leakage import Layer, expected_estimate, layer_leakage, weight_leakage
+from labctl.protocol.estimation import Estimate, Receiver, ResidualSums, estimate
+from labctl.protocol.leakage import Layer, LayerLeakage, expected_estimate, layer_leakage, weight_leakage
+from labctl.protocol.parameters import limits
 
 MODEL, OTHER = "a" * 64, "b" * 64
 LAYERS = (Layer(4.0, 1.0, 32, 64), Layer(4.0, 1.0, 32, 10))
 SAMPLES = (4096, 640)
 RECEIVER = Receiver(0.5)
 HONEST = 1.0 / 32
+
+
+def bound_of(layer: Layer, found: Estimate) -> LayerLeakage:
+    """Worst case within the intervals at 95 %."""
+    return layer_leakage(layer, found, limits(found, RECEIVER, 0.95))
 
 
 def terms(images: int = 10, **changes: Any) -> WeightsTerms:
@@ -107,7 +113,7 @@ def test_a_run_is_reserved_as_planned_and_charged_as_measured(tmp_path: Path) ->
         for image in range(10):
             event = measured(image, layer)
             sums += ResidualSums(event.samples, event.sum_ss, event.sum_sr, event.sum_rr)
-        bound = layer_leakage(LAYERS[layer], estimate(sums, RECEIVER), 0.95)
+        bound = bound_of(LAYERS[layer], estimate(sums, RECEIVER))
         expected.append(10 * bound.weights_bits_per_weight)
     assert (charge.settled, charge.images) == (True, 10)
     assert charge.bits_per_weight == tuple(expected)
@@ -161,7 +167,7 @@ def test_a_run_that_leaks_more_than_planned_reserves_more(tmp_path: Path) -> Non
     found.reserve()
     images(found, 0, 2)
     (charge,) = charges(tmp_path)
-    sent = [2 * layer_leakage(LAYERS[n], _pooled(n, 2), 0.95).weights_bits_per_weight for n in range(2)]
+    sent = [2 * bound_of(LAYERS[n], _pooled(n, 2)).weights_bits_per_weight for n in range(2)]
     assert all(got >= bits for got, bits in zip(charge.bits_per_weight, sent, strict=True))
     lines = len((tmp_path / "w.ledger").read_bytes().splitlines())
     images(found, 2, 10)
@@ -242,7 +248,7 @@ def test_weights_that_are_sent_several_times_an_image(tmp_path: Path) -> None:
     settled = weights_book(tmp_path / "w.ledger").read().entries[-1]
     assert isinstance(settled, WeightsSettled)
     assert settled.transmissions == [4, 0]
-    bound = layer_leakage(LAYERS[0], estimate(ResidualSums(*_sums(measured(0, 0, times=4))), RECEIVER), 0.95)
+    bound = bound_of(LAYERS[0], estimate(ResidualSums(*_sums(measured(0, 0, times=4))), RECEIVER))
     assert settled.bits_per_weight == [4 * bound.weights_bits_per_weight, 0.0]
 
 

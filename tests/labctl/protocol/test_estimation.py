@@ -90,9 +90,6 @@ def test_worked_estimate() -> None:
     assert got.excess == pytest.approx((0.6 - 1.05) / 0.4)
     assert got.excess_se_statistical == pytest.approx(0.6 * math.sqrt(2 / 100) / 0.4)
     assert got.excess_se == pytest.approx(math.sqrt(2 * 0.6**2 / 100 + 2 * 1.05**2 / 5000) / 0.4)
-    low, high = got.excess_interval(0.95)
-    assert (low + high) / 2 == pytest.approx(got.excess)
-    assert high - low == pytest.approx(2 * 1.959964 * got.excess_se)
 
 
 def test_resolution_of_one_image() -> None:
@@ -139,26 +136,6 @@ def test_standard_errors_are_true() -> None:
         spread = np.std([getattr(one, value) for one in results])
         stated = math.sqrt(np.mean([getattr(one, error) ** 2 for one in results]))
         assert stated == pytest.approx(spread, rel=0.04)
-
-
-def test_intervals_cover() -> None:
-    # 2000 runs of 4096 samples, true coverage 0.95: outside 0.93..0.97 with 4e-5
-    rng = np.random.default_rng(13)
-    N, T, excess, runs = 4096, 0.8, 0.0144, 2000
-    s = rng.standard_normal(N) * 2
-    ss, t, v = float(s @ s), math.sqrt(0.5 * T), 1 + 0.5 * excess
-    # exact law of the sums: t̂ normal and independent of the chi-square residual
-    amplitude = t + rng.standard_normal(runs) * math.sqrt(v / ss)
-    residual = v * rng.chisquare(N - 1, runs)
-    covered = np.zeros(2)
-    for a, rss in zip(amplitude.tolist(), residual.tolist(), strict=True):
-        one = estimate(ResidualSums(N, ss, a * ss, rss + a * a * ss), DUAL)
-        low, high = one.transmittance_interval(0.95)
-        covered[0] += low <= T <= high
-        low, high = one.excess_interval(0.95)
-        covered[1] += low <= excess <= high
-    assert np.all(covered / runs > 0.93)
-    assert np.all(covered / runs < 0.97)
 
 
 @given(

@@ -15,16 +15,17 @@ import pytest
 
 from labctl.errors import ConfigError, GateError
 from labctl.protocol.estimation import Estimate, Receiver, ResidualSums, estimate, pool
+from labctl.protocol.intervals import normal_quantile
 from labctl.protocol.leakage import weight_leakage
 from labctl.protocol.parameters import (
     NoiseRecord,
     Parameter,
     Source,
     TechnicalNoise,
-    Trusted,
     beyond_technical,
     excess_noise,
     known,
+    limits,
     mean_photons,
     receiver_noise,
     technical_noise,
@@ -85,7 +86,7 @@ def test_excess_noise(shot: str) -> None:
     def one(rng: np.random.Generator) -> Parameter:
         sums = drawn_sums(samples, 4.0 * samples, 0.9, profile, receiver, rng)
         mine = calibrated(receiver, rng)
-        return excess_noise(estimate(sums, mine), Trusted(mine))
+        return excess_noise(estimate(sums, mine), mine)
 
     check(profile.excess, runs(one, samples))
 
@@ -98,7 +99,7 @@ def test_transmittance(images: int, ss_per_sample: float) -> None:
 
     def one(rng: np.random.Generator) -> Parameter:
         sums = [drawn_sums(4096, ss_per_sample * 4096, 0.7, profile, receiver, rng) for _ in range(images)]
-        return transmittance(pool(estimate(each, receiver) for each in sums), Trusted(receiver))
+        return transmittance(pool(estimate(each, receiver) for each in sums), receiver)
 
     check(0.7, runs(one, images))
 
@@ -108,10 +109,10 @@ def test_transmittance_with_an_uncertain_receiver() -> None:
 
     def one(rng: np.random.Generator) -> Parameter:
         sums = drawn_sums(4096, 80_000.0, 0.7, NoiseProfile.uniform(0.0), true, rng)
-        assumed = Receiver(0.5, 0.8 * (1 + 0.01 * rng.standard_normal()), 1.1)
-        unit = 1 + 0.005 * rng.standard_normal()
+        assumed = Receiver(0.5, 0.8 * (1 + 0.01 * rng.standard_normal()), 1.1, 100_000, 0.008)
+        unit = 1 + assumed.unit_relative_se * rng.standard_normal()
         found = estimate(ResidualSums(sums.n_samples, sums.ss, sums.sr / math.sqrt(unit), sums.rr / unit), assumed)
-        return transmittance(found, Trusted(assumed, 0.01 * assumed.efficiency, 0.005))
+        return transmittance(found, assumed)
 
     check(0.7, runs(one, 5))
 
@@ -169,7 +170,7 @@ def test_mean_photon_number(photons: float) -> None:
         brighter = math.sqrt(photons / 2)
         meant = ResidualSums(samples, 4.0 * samples, sums.sr / brighter, sums.rr)
         path = known(0.5 * (1 + 0.01 * rng.standard_normal()), 0.005, "path")
-        return mean_photons(meant, Trusted(receiver), path)
+        return mean_photons(meant, receiver, path)
 
     check(photons, runs(one, int(100 * photons)))
 
@@ -182,7 +183,7 @@ def test_technical_noise_is_taken_off() -> None:
         def measured(profile: NoiseProfile, shots: int) -> Parameter:
             mine = calibrated(receiver, rng)
             sums = [drawn_sums(4096, 16_000.0, 0.9, profile, receiver, rng) for _ in range(shots)]
-            return excess_noise(pool(estimate(each, mine) for each in sums), Trusted(mine))
+            return excess_noise(pool(estimate(each, mine) for each in sums), mine)
 
         before = technical_noise(measured(NoiseProfile.uniform(technical), 10))
         return beyond_technical(measured(agreed.raised(technical), 3), before)
@@ -198,7 +199,7 @@ def test_what_is_trusted_never_enters_the_excess() -> None:
     for receiver in (quiet, loud):
         rng = np.random.default_rng(3)
         sums = [drawn_sums(614_656, 4e6, 0.9, profile, receiver, rng) for _ in range(100)]
-        found.append(excess_noise(pool(estimate(each, receiver) for each in sums), Trusted(receiver)))
+        found.append(excess_noise(pool(estimate(each, receiver) for each in sums), receiver))
     for each in found:
         assert each.value == pytest.approx(profile.excess, abs=4.5 * each.standard_error)
         assert each.standard_error < 1e-3
@@ -208,26 +209,40 @@ def test_what_is_trusted_never_enters_the_excess() -> None:
 def test_few_samples_widen_the_upper_side() -> None:
     """Where the normal interval would be too short on the side that the leakage uses."""
     sums = ResidualSums(64, 256.0, 256 * math.sqrt(0.5), 128 + 63.0)
-    found = excess_noise(estimate(sums, Receiver(0.5)), Trusted(Receiver(0.5)))
+    found = excess_noise(estimate(sums, Receiver(0.5)), Receiver(0.5))
     low, high = found.interval(0.95)
     assert high - found.value > 1.2 * (found.value - low)
-    normal = estimate(sums, Receiver(0.5)).excess_interval(0.95)
-    assert high > normal.high
-    many = excess_noise(pool([estimate(sums, Receiver(0.5))] * 100_000), Trusted(Receiver(0.5)))
-    expected = pool([estimate(sums, Receiver(0.5))] * 100_000).excess_interval(0.95)
+    assert high > found.value + normal_quantile(0.95) * found.standard_error
+    many = excess_noise(pool([estimate(sums, Receiver(0.5))] * 100_000), Receiver(0.5))
+    half = normal_quantile(0.95) * many.standard_error
+    expected = (many.value - half, many.value + half)
     assert many.interval(0.95) == pytest.approx(expected, rel=5e-3, abs=1e-5)
 
 
 def test_budget_of_sources() -> None:
-    receiver = Receiver(0.5, 0.8, 1.1, 1e5)
-    trusted = Trusted(receiver, 0.008, 0.002)
+    receiver = Receiver(0.5, 0.8, 1.1, 1e5, 0.008)
     found = estimate(ResidualSums(4096, 16_000.0, 16_000 * 0.6, 16_000 * 0.36 + 1.12 * 4095), receiver)
-    names = [source.name for source in excess_noise(found, trusted).sources]
+    names = [source.name for source in excess_noise(found, receiver).sources]
     assert names == ["returned light", "vacuum calibration", "efficiency", "shot-noise unit"]
-    passed = transmittance(found, trusted)
+    passed = transmittance(found, receiver)
     assert [source.name for source in passed.sources] == ["returned light", "efficiency", "shot-noise unit"]
     assert passed.sources[1].standard_error == pytest.approx(passed.value * 0.01)
     assert passed.scaled(2.0).interval(0.9) == pytest.approx([2 * end for end in passed.interval(0.9)])
+
+
+def test_what_is_common_to_all_does_not_average_out() -> None:
+    """Of many pooled images, the errors of the efficiency and of the shot-noise unit are left."""
+    exact, real = Receiver(0.5, 0.8, 1.1), Receiver(0.5, 0.8, 1.1, 10**6, 0.008)
+    sums = ResidualSums(4096, 16_000.0, 16_000 * 0.6, 16_000 * 0.36 + 1.12 * 4095)
+    widths = []
+    for receiver in (exact, real):
+        reach = limits(pool([estimate(sums, receiver)] * 10_000), receiver, 0.95)
+        widths.append(reach.transmittance.high - reach.transmittance.low)
+    relative = math.hypot(0.01, real.unit_relative_se)
+    value = estimate(sums, real).transmittance
+    assert widths[0] < 1e-3
+    assert widths[1] == pytest.approx(2 * normal_quantile(0.95) * value * relative, rel=0.01)
+    assert real.unit_relative_se == pytest.approx(math.sqrt(2e-6) * math.hypot(1.1, 0.1))
 
 
 def test_worst_case_for_the_leakage() -> None:
@@ -251,15 +266,14 @@ def test_nonsense_is_refused() -> None:
         NoiseRecord(0.0, 100)
     with pytest.raises(ConfigError):
         NoiseRecord(1.0, 10)
-    with pytest.raises(ConfigError):
-        Trusted(Receiver(0.5), -0.1)
-    with pytest.raises(ConfigError):
-        Trusted(Receiver(0.5), 0.1, math.nan)
+    for error in (-0.1, math.nan):
+        with pytest.raises(ConfigError, match="efficiency_se"):
+            Receiver(0.5, efficiency_se=error)
     with pytest.raises(ConfigError):
         TechnicalNoise(-0.1)
     sums = ResidualSums(4096, 16_000.0, 16_000 * 0.6, 16_000 * 0.36 + 1.12 * 4095)
     with pytest.raises(GateError):
-        mean_photons(sums, Trusted(Receiver(0.5)), known(0.0))
+        mean_photons(sums, Receiver(0.5), known(0.0))
     found = estimate(sums, Receiver(0.5))
     dark = Estimate(**{**found.__dict__, "transmittance": -0.001})
     with pytest.raises(GateError, match="reference"):
