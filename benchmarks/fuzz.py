@@ -2,8 +2,8 @@
 
     python benchmarks/fuzz.py [--cases 1000000] [--seed 1] [--bench ideal]
 
-Half of the cases go to what drivers read replies with (numbers, switches, error entries, blocks), half to the simulated
-instruments of a bench, on streams and on message lines, cut into pieces anywhere. A case is a reply or command of the
+Half of the cases go to what drivers read replies with (numbers, switches, error entries, blocks), half to all simulated
+instruments, those of a bench and the others, on streams and on message lines, cut into pieces anywhere. A case is a reply or command of the
 field with some bytes exchanged, left out, doubled or put in, or plain noise. Counted are values, typed errors, and
 anything else, which is a failure. No case may take longer than ten seconds of the processor (an oscilloscope may be
 asked for all its memory), and memory must not grow with them. Prints one JSON object; exit status 1 when a case failed.
@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
+import sim_backends
 from drivers import scpi
 from labctl.shipped import bench_path
 from sim_backends.lab import Lab
-from sim_backends.unit import Connection
+from sim_backends.unit import Connection, open_unit
 
 #: What drivers may be answered, well formed.
 REPLIES = (
@@ -131,11 +132,20 @@ def one_message(rng: np.random.Generator, connections: list[Connection]) -> str:
     return "answered" if answered else "obeyed or queued"
 
 
+def models() -> list[str]:
+    """Every simulated instrument there is."""
+    files = sorted(Path(sim_backends.__path__[0]).glob("*.py"))
+    return [file.stem for file in files if f'MODEL = "{file.stem}"' in file.read_text(encoding="utf-8")]
+
+
 def connected(bench: str) -> tuple[Lab, list[Connection]]:
-    """Two lines to every instrument, one of each sort."""
+    """Two lines to every instrument of a bench, and to one of every other model beside it; one of each sort."""
     lab = Lab(bench_path(bench))
     lab.set_stepped(True)
-    found = [unit.connect(stream) for unit in (*lab.units.values(), lab.control) for stream in (True, False)]
+    there = {unit.MODEL for unit in lab.units.values()}
+    others = [open_unit(model, model, lab.world, {}, lab.lock) for model in models() if model not in there]
+    units = (*lab.units.values(), *others, lab.control)
+    found = [unit.connect(stream) for unit in units for stream in (True, False)]
     return lab, [connection for connection in found if connection is not None]
 
 

@@ -1,6 +1,6 @@
 """The long runs that the tests only take in short form. Prints one JSON object a part, and keeps them with their date.
 
-    python benchmarks/soak.py [headline|alarm|false-alarms|attacks|lenet ...] [--data DIR] [--out FOLDER]
+    python benchmarks/soak.py [headline|alarm|false-alarms|attacks|lenet|parsers ...] [--data DIR] [--out FOLDER]
                               [--processes 2]
 
 headline      all 10,000 MNIST test images at G = 2, mu = 2 on the ideal bench: accuracy, noise, leakage, verdict
@@ -16,6 +16,7 @@ lenet         a convolutional network (6 and 16 filters of 5 x 5, 84 hidden, 10)
               at G = 2, mu = 0.5, over 30 MNIST images at mu = 0.2, where the noise costs some: each patch a shot of its
               own, 642 an image. As many must be right as the exact shortcut of labctl.sampler says for the same images,
               within 4.5 standard deviations; the pooled excess noise must be as near to its honest value
+parsers       a million random and mutated replies and commands (benchmarks/fuzz.py)
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import argparse
 import json
 import math
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -286,12 +288,21 @@ def lenet(data: str | None, processes: int) -> dict[str, Any]:
     }
 
 
+def parsers(data: str | None, processes: int) -> dict[str, Any]:
+    """A million cases of benchmarks/fuzz.py, in a process of its own for the sake of its memory."""
+    script = Path(__file__).parent / "fuzz.py"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 PARTS = {
     "headline": headline,
     "alarm": alarm,
     "false-alarms": false_alarms,
     "attacks": attacks,
     "lenet": lenet,
+    "parsers": parsers,
 }
 
 
