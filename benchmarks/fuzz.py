@@ -3,10 +3,11 @@
     python benchmarks/fuzz.py [--cases 1000000] [--seed 1] [--bench ideal]
 
 Half of the cases go to what drivers read replies with (numbers, switches, error entries, blocks), half to all simulated
-instruments, those of a bench and the others, on streams and on message lines, cut into pieces anywhere. A case is a reply or command of the
-field with some bytes exchanged, left out, doubled or put in, or plain noise. Counted are values, typed errors, and
-anything else, which is a failure. No case may take longer than ten seconds of the processor (an oscilloscope may be
-asked for all its memory), and memory must not grow with them. Prints one JSON object; exit status 1 when a case failed.
+instruments, those of a bench and the others, on streams and on message lines, cut into pieces anywhere. A case is a
+reply or command of the field with some bytes exchanged, left out, doubled or put in, or plain noise. Counted are
+values, typed errors, and anything else, which is a failure. No case may take longer than ten seconds of the processor
+(an oscilloscope may be asked for all its memory), and memory must not grow with them. Prints one JSON object; exit
+status 1 when a case failed.
 """
 
 from __future__ import annotations
