@@ -3,6 +3,7 @@
 # make lint    the checks of `make test` without the tests
 # make bench   throughput of the simulated path beside the bare physics kernel
 # make bench-waveform   throughput of the waveform mode
+# make bench-serve   the simulated bench over TCP beside the one in process
 # make soak    the long run
 # make lock    renew requirements.lock (add LOCK_ARGS=--upgrade to take newer releases)
 # make clean   remove the environment, builds and caches; run files stay
@@ -24,7 +25,7 @@ export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: demo test lint pytest bench bench-waveform soak lock clean env test-env
+.PHONY: demo test lint pytest bench bench-waveform bench-serve soak lock clean env test-env
 .NOTPARALLEL:
 
 demo: env
@@ -51,6 +52,9 @@ bench: env
 
 bench-waveform: env
 	$(BIN)/python benchmarks/waveform.py $(BENCH_ARGS)
+
+bench-serve: env
+	$(BIN)/python benchmarks/serve.py $(BENCH_ARGS)
 
 soak: env
 	$(BIN)/python benchmarks/soak.py $(SOAK_ARGS)

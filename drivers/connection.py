@@ -242,7 +242,7 @@ class VisaConnection:
                 self._transport.clear(self.settings.timeout_s, 2 * self.settings.timeout_s)
             else:
                 self._transport.clear()
-        except (VisaIOError, OSError):  # broken, not only out of step
+        except (VisaIOError, OSError, RuntimeError):  # broken, not only out of step
             return False
         return True
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from drivers.scpi import format_real, parse_error_entry, parse_finite, parse_integer
 from labctl.clock import SystemClock
-from labctl.errors import InstrumentRefused, InstrumentReply
+from labctl.errors import InstrumentRefused, InstrumentReply, WrongInstrument
 
 #: Names of attacks on the light -> what the control instrument calls them.
 ATTACKS = {
@@ -35,23 +35,43 @@ class ControlLine(Protocol):
 
     def write_then_query(self, parts: tuple[str, ...], query: str) -> str: ...
 
+    def identify(self, query: str) -> str: ...
+
     def close(self) -> None: ...
 
 
 class SimControl:
     """See labctl.interfaces.SimulationControl. Methods raise InstrumentRefused with what the lab
     said against it.
+
+    ``remote``: what is written to other instruments afterwards could arrive before what was written here, so every
+    command waits until it has been obeyed.
     """
 
-    def __init__(self, line: ControlLine) -> None:
+    def __init__(self, line: ControlLine, remote: bool = False) -> None:
         self._line = line
+        self._remote = remote
+
+    def identify(self) -> None:
+        """Raises WrongInstrument when a simulated lab's control instrument is not what answers."""
+        reply = self._line.identify("*IDN?")
+        if not reply.startswith("LABCTL,SIM,"):
+            raise WrongInstrument(
+                self._line.name,
+                f"{reply[:80]!r} answers, which is no control instrument of a simulated lab",
+                "Mend simulated_control in the bench file; labctl sim serve prints it.",
+            )
 
     def reset(self, seed: int) -> None:
         self._command(f":RESet {seed}")
 
     def set_draw_key(self, *key: int) -> None:
-        """Sent without waiting for an answer, since it precedes every acquisition."""
-        self._line.write(":KEY " + ",".join(map(str, key)))
+        """In process sent without waiting for an answer, since it precedes every acquisition."""
+        text = ":KEY " + ",".join(map(str, key))
+        if self._remote:
+            self._command(text)
+        else:
+            self._line.write(text)
 
     def set_stepped_clock(self, stepped: bool) -> None:
         self._command(":CLOCk " + ("STEPped" if stepped else "REAL"))

@@ -28,11 +28,14 @@ _manager_users: dict[pyvisa.ResourceManager, int] = {}
 class VisaLibrary:
     """A VISA library: "@ivi" or "@py" for a real bench, "<bench.toml>@labctl" for a simulated one.
 
-    ``exchange``: a new file for all that is said and heard (:mod:`drivers.exchange`). Raises ConfigError when there is
-    no such library, and what a simulated lab's own configuration raises.
+    ``control``: resource of the control instrument of a simulated lab that is reached through a library for real
+    benches. ``exchange``: a new file for all that is said and heard (:mod:`drivers.exchange`). Raises ConfigError when
+    there is no such library, and what a simulated lab's own configuration raises.
     """
 
-    def __init__(self, library: str | VisaLibraryBase, exchange: Path | None = None) -> None:
+    def __init__(
+        self, library: str | VisaLibraryBase, control: str | None = None, exchange: Path | None = None
+    ) -> None:
         self._recorder = None if exchange is None else Recorder(exchange)
         try:
             self._manager = pyvisa.ResourceManager(library)
@@ -43,7 +46,9 @@ class VisaLibrary:
             ) from error
         with _managers_lock:
             _manager_users[self._manager] = _manager_users.get(self._manager, 0) + 1
-        self.simulated = isinstance(library, str) and library.endswith("@labctl")
+        self._in_process = isinstance(library, str) and library.endswith("@labctl")
+        self._control_resource = CONTROL_RESOURCE if self._in_process else control
+        self.simulated = self._control_resource is not None
         self._control: SimControl | None = None
         self._connections: list[VisaConnection] = []
         self._closed = False
@@ -64,10 +69,11 @@ class VisaLibrary:
 
     def control(self) -> SimControl | None:
         """The simulated lab's control instrument, opened at the first call; None on real ones."""
-        if self.simulated and self._control is None:
-            connection = self.connect("simulated lab", CONTROL_RESOURCE)
+        if self._control_resource is not None and self._control is None:
+            connection = self.connect("simulated lab", self._control_resource)
             connection.open()
-            self._control = SimControl(connection)
+            self._control = SimControl(connection, remote=not self._in_process)
+            self._control.identify()
         return self._control
 
     def clock(self) -> Clock:
@@ -89,5 +95,5 @@ class VisaLibrary:
             last = _manager_users[self._manager] == 0
             if last:
                 del _manager_users[self._manager]
-        if last and self.simulated:  # a real library is shared with whoever else uses pyvisa here
+        if last and self._in_process:  # a real library is shared with whoever else uses pyvisa here
             self._manager.close()

@@ -62,7 +62,7 @@ class Bench:
 
         Raises InstrumentBusy for an instrument that another program holds.
         """
-        if self.config.simulated:
+        if self.config.in_process:
             self._held.append(locks.attend(self.subject))
             return
         for name, entry in self.config.instruments.items():
@@ -165,11 +165,12 @@ def unreached(instrument: Instrument, problem: str) -> SafeState:
     return SafeState(instrument.name, dark=isinstance(instrument, PASSIVE), problem=problem)
 
 
-def open_library(config: BenchConfig, path: Path) -> InstrumentLibrary:
-    """The VISA library of a bench file. Raises ConfigError."""
-    name = f"{path.resolve()}@labctl" if config.simulated else config.visa_library
-    library: InstrumentLibrary = resolve_name(VISA_LIBRARY)(name)
-    return library
+def open_library(config: BenchConfig, path: Path, exchange: Path | None = None) -> InstrumentLibrary:
+    """The VISA library of a bench file; all that goes through it is written to ``exchange``. Raises ConfigError."""
+    make: Callable[..., InstrumentLibrary] = resolve_name(VISA_LIBRARY)
+    name = f"{path.resolve()}@labctl" if config.in_process else config.visa_library
+    more: dict[str, object] = {} if config.simulated_control is None else {"control": config.simulated_control}
+    return make(name, **more) if exchange is None else make(name, exchange=exchange, **more)
 
 
 def make_instrument(name: str, entry: InstrumentEntry, library: InstrumentLibrary) -> Instrument:

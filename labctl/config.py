@@ -179,10 +179,15 @@ class WaveformRole(StrictModel):
 
 
 class BenchConfig(StrictModel):
-    """bench.toml. ``world``: the simulated lab's own table, passed on unread."""
+    """bench.toml. ``world``: the simulated lab's own table, passed on unread.
+
+    ``simulated_control``: resource string of the control instrument of a lab that ``labctl sim serve`` has put on the
+    network, where all instruments of the bench are.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
     visa_library: Annotated[str, Field(pattern=r"^@?\w*$|^.+@\w+$|^/.+$")]
+    simulated_control: Annotated[str, Field(pattern=r"^(?i:TCPIP\d*::)[^:]+::\d+::(?i:SOCKET)$")] | None = None
     calibrated: str = ""
     calibrated_at: AwareDatetime | None = None
     calibration_valid_hours: Annotated[float, Field(gt=0)] | None = None
@@ -212,7 +217,12 @@ class BenchConfig(StrictModel):
 
     @property
     def simulated(self) -> bool:
-        """Whether the VISA library is the simulated lab's."""
+        """Whether nothing real is behind the resources: the VISA library is the simulated lab's, or a served lab."""
+        return self.in_process or self.simulated_control is not None
+
+    @property
+    def in_process(self) -> bool:
+        """Whether the simulated lab is in the program's own process, so that its [world] can be had otherwise."""
         return self.visa_library == "@labctl"
 
     def with_technical(self, excess: float, standard_error: float) -> BenchConfig:
@@ -224,6 +234,20 @@ class BenchConfig(StrictModel):
     def _calibration_is_dated(self) -> BenchConfig:
         if self.calibration_valid_hours is not None and self.calibrated_at is None:
             raise ValueError("calibration_valid_hours needs calibrated_at: valid since when")
+        return self
+
+    @model_validator(mode="after")
+    def _one_simulated_lab(self) -> BenchConfig:
+        """A bench counts as simulated only where every instrument is where the simulated lab is."""
+        if self.simulated_control is None:
+            return self
+        if self.visa_library == "@labctl":
+            raise ValueError('simulated_control is for a served lab; "@labctl" is one in this process')
+        host = self.simulated_control.split("::")[1]
+        for name, entry in self.instruments.items():
+            found = re.match(r"(?i:TCPIP\d*::|ASRLsocket://)([^:]+):", entry.resource)
+            if found is None or found[1] != host:
+                raise ValueError(f"instruments.{name} is not at {host}, where simulated_control says the lab is")
         return self
 
     @model_validator(mode="after")

@@ -126,9 +126,9 @@ def open_sampler(experiment: Experiment, mode: Mode = "auto", *, digitised: bool
     samples; they always are in "explicit". Raises ConfigError for a bench of real instruments, and NotExact when
     "statistics" is asked for and would not be exact.
     """
-    if not experiment.bench.simulated:
+    if not experiment.bench.in_process:
         raise ConfigError(
-            f"{experiment.bench_path}: a sweep samples simulated light, and this bench is real",
+            f"{experiment.bench_path}: a sweep needs simulated light of this process, and this bench is real or served",
             'Use a bench with visa_library = "@labctl".',
         )
     if experiment.bench.waveform is not None:

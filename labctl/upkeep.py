@@ -32,16 +32,17 @@ class BenchReport:
     problems: tuple[str, ...] = ()
 
 
-def check_bench(path: Path) -> list[BenchReport]:
+def check_bench(path: Path, exchange: Path | None = None) -> list[BenchReport]:
     """Open every instrument on its own, side by side on a real bench, and report what it says.
 
-    None keeps the others from being looked at: one that fails, or that another program holds, has that as its problem.
+    ``exchange``: a new file for every byte that is said and heard meanwhile (:mod:`drivers.exchange`). None keeps the
+    others from being looked at: one that fails, or that another program holds, has that as its problem.
     """
     config = load_bench(path)
-    library = open_library(config, path)
-    look = partial(_report, library=library, locked=not config.simulated)
+    library = open_library(config, path, exchange)
+    look = partial(_report, library=library, locked=not config.in_process)
     try:
-        if config.simulated:  # one lab, one lock
+        if config.in_process:  # one lab, one lock
             return [look(name, entry) for name, entry in config.instruments.items()]
         with ThreadPoolExecutor(max_workers=len(config.instruments)) as pool:
             return list(pool.map(look, config.instruments, config.instruments.values()))
@@ -113,7 +114,7 @@ def safe_bench(path: Path, say: Say = lambda text: None) -> tuple[SafeState, ...
             stack.callback(instrument.close)
         for name, entry in config.instruments.items():
             with suppress(InstrumentBusy):
-                if not config.simulated:
+                if not config.in_process:
                     stack.callback(locks.take(name, entry.resource).release)
         failures = open_all(bench)
         return tuple(
@@ -125,7 +126,7 @@ def safe_bench(path: Path, say: Say = lambda text: None) -> tuple[SafeState, ...
 
 
 def _end_others(path: Path, config: BenchConfig, say: Say) -> None:
-    if config.simulated:
+    if config.in_process:
         subject = str(path.resolve())
         for owner in locks.attending(subject):
             told = locks.end(owner, partial(_left, subject, owner))

@@ -57,6 +57,7 @@ class InfiniiVision(InfiniiVisionSetup):
     """Options: see :class:`~sim_backends.keysight_infiniivision_setup.InfiniiVisionSetup`."""
 
     MODEL = "keysight_infiniivision"
+    HISLIP = True
 
     view = Setting(":WAVeform:VIEW", Choice("MAIN"), "MAIN")
     wave_source = Setting(":WAVeform:SOURce", Choice(*SOURCES, "EXTernal"), "CHAN1")

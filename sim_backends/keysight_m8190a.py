@@ -90,13 +90,12 @@ class M8190A(ScpiUnit):
     """Options: ``channels`` (1 or 2), ``mode`` (WSP or WPR at power-on), ``serial``."""
 
     MODEL = "keysight_m8190a"
+    HISLIP = True
+    LONGEST_BLOCK = 2 * MEMORY_WORDS
     state: GeneratorState
 
     _raster = PartSetting(
-        "[:SOURce]:FREQuency:RASTer",
-        Number("HZ", lambda unit: unit.raster_limits()),
-        lambda unit: unit.state,
-        "sample_rate_hz",
+        "[:SOURce]:FREQuency:RASTer", Number("HZ", lambda u: u.raster_limits()), lambda u: u.state, "sample_rate_hz"
     )
 
     # Kept and given back only.

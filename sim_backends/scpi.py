@@ -75,6 +75,7 @@ __all__ = [
 
 _CACHED_LENGTH: Final = 200
 _MAX_BACKLOG: Final = 1000
+_MAX_REPLIES: Final = 200  # to one message
 _TABLES: Final[dict[type, CommandTable]] = {}
 
 
@@ -163,9 +164,7 @@ class ScpiUnit(Unit):
     # ------------------------------------------------------------------ message exchange
 
     def receive(self, connection: Connection, data: Data, end: bool) -> None:
-        """Short messages that came whole take a short cut: their meaning is looked up by their
-        bytes.
-        """
+        """Short messages that came whole take a short cut: their meaning is looked up by their bytes."""
         if type(data) is bytes and len(data) <= _CACHED_LENGTH and connection.framing.idle:
             lines = self._table.lines(data)
             if lines is not None:
@@ -175,8 +174,7 @@ class ScpiUnit(Unit):
                     else:
                         self._perform(connection, line.calls)
                 return
-        for message in connection.framing.feed(data, end):
-            self.obey(connection, message)
+        super().receive(connection, data, end)
 
     def obey(self, connection: Connection, message: Message) -> None:
         """One message, parsed afresh."""
@@ -215,7 +213,7 @@ class ScpiUnit(Unit):
         self._asking = connection
         for index, call in enumerate(calls):
             try:
-                reply = self._call(call)
+                reply = self._call(call, len(replies))
             except ScpiError as error:
                 self.status.report(error)
                 if error.event == COMMAND_ERROR:
@@ -237,8 +235,10 @@ class ScpiUnit(Unit):
         if replies:
             connection.put(*self._response(replies))
 
-    def _call(self, call: Call) -> Reply | None:
+    def _call(self, call: Call, answered: int) -> Reply | None:
         entry, suffixes, tokens, error = call
+        if answered >= _MAX_REPLIES:
+            raise ScpiError(-430)
         if entry is None:
             raise ScpiError(error)
         if suffixes and not self.suffixes_exist(suffixes):

@@ -8,6 +8,7 @@ difference to what comes out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -19,6 +20,7 @@ _LF: Final = b"\n"
 _LF_BYTE: Final = 0x0A
 _CR_BYTE: Final = 0x0D
 _HASH: Final = b"#"
+_QUOTE: Final = re.compile(rb"[\"']")
 
 
 class Message(NamedTuple):
@@ -37,7 +39,8 @@ class Message(NamedTuple):
 
 
 class InputBuffer:
-    """Collects one sender's bytes; ``idle`` while nothing is pending.
+    """Collects one sender's bytes; ``idle`` while nothing is pending. ``begun``: bytes kept of a message that has
+    not ended, at least one; after a block without a terminator none has begun.
 
     ``max_text`` and ``max_block`` bound what a sender can make us keep, in bytes; what is longer is
     skipped and reported.
@@ -48,10 +51,17 @@ class InputBuffer:
         self._max_block = max_block
         self.clear()
 
+    def bound(self, max_text: int, max_block: int) -> None:
+        """Lower the bounds, for senders that are not trusted."""
+        self._max_text = min(self._max_text, max_text)
+        self._max_block = min(self._max_block, max_block)
+
     def clear(self) -> None:
         """Forget everything pending (device clear)."""
-        self.idle = True
+        self.idle, self.begun = True, 0
         self._text = bytearray()
+        self._quote = 0  # the quote that is open in the text so far
+        self._searched = 0  # bytes of the text in which quotes were looked for
         self._prefix = bytearray()  # "#" and digits of a block header, as far as they came
         self._block: bytearray | None = None
         self._missing = -1  # bytes of the block still to come; -1: indefinite, ends with END
@@ -85,9 +95,12 @@ class InputBuffer:
                     yield message
         if end:
             yield from self._finish()
-        self.idle = not (
-            self._text or self._prefix or self._block is not None or self._skip or self._overrun or self._after_block
-        )
+        self.begun = self._pending()
+        self.idle = not (self.begun or self._after_block)
+
+    def _pending(self) -> int:
+        kept = len(self._text) + len(self._prefix) + (0 if self._block is None else len(self._block) + 1)
+        return kept or int(self._skip > 0 or self._overrun)
 
     def _feed_text(self, data: bytes | bytearray, start: int) -> tuple[int, Message | None]:
         line_end = data.find(_LF, start)
@@ -116,27 +129,33 @@ class InputBuffer:
     def _keep(self, data: bytes | bytearray, start: int, stop: int) -> None:
         if self._overrun or len(self._text) + stop - start > self._max_text:
             self._overrun = True
-            self._text.clear()
+            self._forget_text()
         else:
             self._text += memoryview(data)[start:stop]
 
     def _in_string(self) -> bool:
         """Whether the text so far ends inside a quoted string."""
-        if b'"' not in self._text and b"'" not in self._text:
-            return False
-        quote = 0
-        for byte in self._text:
-            if quote:
-                if byte == quote:
-                    quote = 0
-            elif byte in b"\"'":
-                quote = byte
-        return quote != 0
+        position = self._searched
+        while position < len(self._text):
+            if self._quote:
+                closing = self._text.find(self._quote, position)
+                self._quote = self._quote if closing < 0 else 0
+            else:
+                opening = _QUOTE.search(self._text, position)
+                closing = opening.start() if opening else -1
+                self._quote = self._text[closing] if opening else 0
+            position = closing + 1 or len(self._text)
+        self._searched = position
+        return self._quote != 0
+
+    def _forget_text(self) -> None:
+        self._text.clear()
+        self._quote = self._searched = 0
 
     def _text_message(self, text: bytes) -> Message | None:
         overrun, after_block = self._overrun, self._after_block
         self._overrun = self._after_block = False
-        self._text.clear()
+        self._forget_text()
         if overrun:
             return Message(b"", error=INPUT_OVERRUN)
         if text.endswith(b"\r"):
@@ -191,7 +210,7 @@ class InputBuffer:
             room = self._max_block - len(block)
             if len(data) - start > room:
                 self._block, self._overrun = None, True
-                self._text.clear()
+                self._forget_text()
                 return start + room, None
             block += memoryview(data)[start:]
             return len(data), None
@@ -205,7 +224,7 @@ class InputBuffer:
     def _block_message(self, block: memoryview | None, error: int = 0) -> Message:
         text = bytes(self._text)
         continued = self._after_block and text.lstrip().startswith(b";")
-        self._text.clear()
+        self._forget_text()
         self._block = None
         self._after_block = True
         return Message(text, block, continued, error)

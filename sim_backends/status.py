@@ -43,6 +43,7 @@ ERROR_TEXTS: Final = {
     -400: "Query error",
     -410: "Query INTERRUPTED",
     -420: "Query UNTERMINATED",
+    -430: "Query DEADLOCKED",
 }
 
 # Standard event status register

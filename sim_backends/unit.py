@@ -20,6 +20,7 @@ from typing import ClassVar, Protocol
 from labctl import extensions
 from labctl.errors import ConfigError
 from sim_backends.faults import Fault
+from sim_backends.options import OptionReader
 from sim_backends.scpi_input import InputBuffer, Message
 from sim_backends.state import WorldView
 
@@ -53,6 +54,10 @@ class Connection:
     message transport with END (GPIB, USBTMC, HiSLIP, VXI-11), where an unread answer is dropped
     when the next message comes. ``arrived`` is notified when an answer comes later than its
     message, and when the connection ends.
+
+    A transport that sends answers by itself sets ``told``, called (under the lock) when there is an answer and when
+    the connection is lost, and fetches with :meth:`drain`. ``undelivered``: what it has sent was not read yet.
+    ``room``: when more bytes than these wait, and still more come, the connection is lost.
     """
 
     def __init__(self, unit: Unit, stream: bool) -> None:
@@ -62,6 +67,10 @@ class Connection:
         self.arrived = threading.Condition(unit.lock)
         self.readers = 0  # that wait for it
         self.lost = False
+        self.told: Callable[[], None] | None = None
+        self.undelivered = False
+        self.room: int | None = None
+        self._put_bytes = 0  # since it was empty
         self._replies: deque[bytes] = deque()
         self._position = 0  # in the first reply
 
@@ -89,16 +98,24 @@ class Connection:
             if altered is None:
                 return
             reply = altered
+        if self.room is not None:
+            if self._put_bytes > self.room:
+                self.drop_replies()
+                self.lose()
+                return
+            self._put_bytes += len(reply) + len(rest)
         self._replies.append(reply)
         if rest:
             self._replies.append(rest)
         if self.readers:
             self.arrived.notify_all()
+        if self.told is not None:
+            self.told()
 
     @property
     def answered(self) -> bool:
         """Whether anything waits to be read."""
-        return bool(self._replies)
+        return bool(self._replies) or self.undelivered
 
     @property
     def waiting(self) -> int:
@@ -154,10 +171,19 @@ class Connection:
 
     def drop_replies(self) -> bool:
         """Forget what was not read; whether there was anything."""
-        had = bool(self._replies)
+        had = self.answered
         self._replies.clear()
         self._position = 0
+        self.undelivered = False
+        self._put_bytes = 0
         return had
+
+    def drain(self) -> list[bytes]:
+        """All that waits, in pieces; on a message transport each is one whole message."""
+        pieces = list(self._replies)
+        self._replies.clear()
+        self._put_bytes = 0
+        return pieces
 
     def rest(self, count: int) -> bytes:
         """What a stream holds, fewer than ``count`` bytes perhaps: a read that timed out takes it
@@ -187,6 +213,8 @@ class Connection:
         """The connection broke: every further read or write fails, a waiting one wakes up."""
         self.lost = True
         self.arrived.notify_all()
+        if self.told is not None:
+            self.told()
 
     def close(self) -> None:
         """The client hung up."""
@@ -204,6 +232,10 @@ class Unit:
     """
 
     MODEL: ClassVar[str] = ""
+    #: Whether the real instrument has HiSLIP beside what the bench file names (see :mod:`sim_backends.server`).
+    HISLIP: ClassVar[bool] = False
+    #: Bytes of the longest block that it could have a use for.
+    LONGEST_BLOCK: ClassVar[int] = 1 << 26
     state: object = None
 
     def __init__(self, name: str, world: WorldView, options: Mapping[str, object] | None = None) -> None:
@@ -256,6 +288,8 @@ class Unit:
         """Bytes came in on a connection (called under the lock)."""
         for message in connection.framing.feed(data, end):
             self.obey(connection, message)
+            if connection.lost:
+                return
 
     def obey(self, connection: Connection, message: Message) -> None:
         """Do what one whole message says, and put answers to ``connection``."""
@@ -285,60 +319,6 @@ class Unit:
         """A connection ended."""
         if connection in self.connections:
             self.connections.remove(connection)
-
-
-class OptionReader:
-    """Takes a unit's options one by one, with their types, and complains about those that nobody
-    took.
-    """
-
-    def __init__(self, name: str, model: str, options: Mapping[str, object]) -> None:
-        self._where = f"unit {name!r} ({model})"
-        self._options = dict(options)
-        self._known: list[str] = []
-
-    def _take(self, key: str, default: object) -> object:
-        self._known.append(key)
-        return self._options.pop(key, default)
-
-    def text(self, key: str, default: str, allowed: tuple[str, ...] = ()) -> str:
-        """A string, one of ``allowed`` if any are given."""
-        value = self._take(key, default)
-        if not isinstance(value, str) or (allowed and value not in allowed):
-            raise self._wrong(key, value, f"one of {', '.join(allowed)}" if allowed else "a text")
-        return value
-
-    def flag(self, key: str, default: bool) -> bool:
-        """true or false."""
-        value = self._take(key, default)
-        if not isinstance(value, bool):
-            raise self._wrong(key, value, "true or false")
-        return value
-
-    def number(self, key: str, default: float, low: float, high: float) -> float:
-        """A number within [low, high]."""
-        value = self._take(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise self._wrong(key, value, f"a number from {low:g} to {high:g}")
-        return float(value)
-
-    def integer(self, key: str, default: int, low: int, high: int) -> int:
-        """An integer within [low, high]."""
-        value = self._take(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self._wrong(key, value, f"an integer from {low} to {high}")
-        return value
-
-    def finish(self) -> None:
-        """Raises ConfigError when an option is left over."""
-        if self._options:
-            raise ConfigError(
-                f"{self._where}: unknown option {', '.join(map(repr, self._options))}",
-                f"Known options: {', '.join(self._known) or 'none'}.",
-            )
-
-    def _wrong(self, key: str, value: object, wanted: str) -> ConfigError:
-        return ConfigError(f"{self._where}: option {key} is {value!r}", f"Give {key} as {wanted}, or leave it out.")
 
 
 def open_unit(

@@ -68,9 +68,9 @@ def noise_budget(experiment: Experiment) -> Budget:
 
     Raises ConfigError for a bench of real instruments or fewer than two images, and what goes wrong on the bench.
     """
-    if not experiment.bench.simulated:
+    if not experiment.bench.in_process:
         raise ConfigError(
-            f"{experiment.bench_path}: sources of noise can be switched off on a simulated bench only",
+            f"{experiment.bench_path}: sources of noise can be switched off on a simulated bench of this process only",
             'Use a bench with visa_library = "@labctl".',
         )
     if experiment.images < 2:

@@ -21,6 +21,7 @@ from labctl.cli import (
     power_command,
     reproduce_command,
     run_commands,
+    sim_commands,
 )
 from labctl.cli.report import print_json, say, say_error
 from labctl.cli.signals import Stopped, stopping_at_once
@@ -42,9 +43,11 @@ app = typer.Typer(
 bench = typer.Typer(help="Look at a bench, and make it safe.", no_args_is_help=True, rich_markup_mode=None)
 model = typer.Typer(help="Train networks.", no_args_is_help=True, rich_markup_mode=None)
 ledger = typer.Typer(help="Look at what leaked so far.", no_args_is_help=True, rich_markup_mode=None)
+sim = typer.Typer(help="Serve the simulated lab to other programs.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(bench, name="bench")
 app.add_typer(ledger, name="ledger")
 app.add_typer(model, name="model")
+app.add_typer(sim, name="sim")
 app.command()(run_commands.demo)
 app.command()(run_commands.run)
 app.command()(gui_command.gui)
@@ -61,6 +64,7 @@ bench.command()(bench_commands.safe)
 bench.command()(bench_commands.technical_noise)
 ledger.command()(ledger_commands.show)
 model.command()(model_commands.train)
+sim.command()(sim_commands.serve)
 
 
 def _show_version(wanted: bool) -> None:

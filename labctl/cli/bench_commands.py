@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,7 +26,12 @@ BenchArgument = Annotated[
 RUN = "digits-telecom"
 
 
-def check(bench: BenchArgument) -> int:
+def check(
+    bench: BenchArgument,
+    exchange: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write every byte that is said and heard to this new file.")
+    ] = None,
+) -> int:
     """Open every instrument; show who answers, its limits, its state, its problems, and how old the calibration is."""
     from labctl.config import load_bench
     from labctl.shipped import bench_path
@@ -33,7 +39,7 @@ def check(bench: BenchArgument) -> int:
 
     path = bench_path(bench)
     config = load_bench(path)
-    reports = check_bench(path)
+    reports = check_bench(path, exchange)
     for each in reports:
         _show(each)
     print(_calibration(config))

@@ -55,6 +55,17 @@ def stopping_in_order(ask: Callable[[str], None]) -> Iterator[Request]:
 
 
 @contextmanager
+def stopping_by(end: Callable[[], None]) -> Iterator[None]:
+    """Both signals call ``end``, which ends what is going on in the ordinary way."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        end()
+
+    with _handled_by(stop):
+        yield
+
+
+@contextmanager
 def _handled_by(handler: _Handler) -> Iterator[None]:
     before = {number: signal.signal(number, handler) for number in _STOPPING}
     try:

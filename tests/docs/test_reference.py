@@ -18,7 +18,7 @@ from labctl.schema import StrictModel
 from sim_backends.config import WorldConfig
 from sim_backends.faults import FAULTS
 from sim_backends.lab import Lab, shipped_bench
-from sim_backends.unit import OptionReader
+from sim_backends.options import OptionReader
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES_PAGE = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8")

@@ -8,17 +8,17 @@ import pytest
 
 from drivers.sim_control import SimClock, SimControl
 from drivers.visa import VisaLibrary
-from labctl.errors import InstrumentRefused, InstrumentReply
+from labctl.errors import InstrumentRefused, InstrumentReply, WrongInstrument
 from tests.drivers.scripted import Answer, ScriptedVisa, checked
 
 RESOURCE = "TCPIP0::127.0.0.1::inst0::INSTR"
 
 
-def control(*pairs: tuple[str, Answer]) -> tuple[SimControl, ScriptedVisa]:
+def control(*pairs: tuple[str, Answer], remote: bool = False) -> tuple[SimControl, ScriptedVisa]:
     visa = ScriptedVisa(list(pairs))
     line = VisaLibrary(visa).connect("simulated lab", RESOURCE)
     line.open()
-    return SimControl(line), visa
+    return SimControl(line, remote), visa
 
 
 def test_commands() -> None:
@@ -35,6 +35,29 @@ def test_commands() -> None:
     made.inject_fault("laser", "UNPLUG")
     made.clear_faults()
     assert made.now() == 1.5
+    visa.finished()
+
+
+def test_over_the_network_a_key_has_been_obeyed_before_anything_else_is_said() -> None:
+    made, visa = control(*checked(":KEY 1,20,3"), remote=True)
+    made.set_draw_key(1, 20, 3)
+    visa.finished()
+
+
+def test_only_a_control_instrument_is_taken_for_one() -> None:
+    made, _ = control(("*IDN?", "LABCTL,SIM,0,1.0"))
+    made.identify()
+    made, _ = control(("*IDN?", "SANTEC,TSL-570,24050001,0026.0026.0011"))
+    with pytest.raises(WrongInstrument, match="SANTEC"):
+        made.identify()
+
+
+def test_a_library_for_real_benches_with_a_served_lab() -> None:
+    visa = ScriptedVisa([("*IDN?", "LABCTL,SIM,0,1.0"), (":TIME?", "2.5")])
+    library = VisaLibrary(visa, RESOURCE)
+    assert library.simulated
+    assert library.clock().now() == 2.5
+    assert not VisaLibrary(ScriptedVisa([])).simulated
     visa.finished()
 
 

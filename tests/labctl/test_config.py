@@ -303,6 +303,43 @@ def test_simulated() -> None:
 # --- run and bench together --------------------------------------------------------------------------
 
 
+def served_bench(folder: Path, library: str = "@py", control: str = "TCPIP0::host::1::SOCKET", odd: str = "") -> Path:
+    """The shipped bench, all of it at one host but perhaps the laser."""
+    text = (
+        (examples() / "ideal.bench.toml")
+        .read_text()
+        .replace('"@labctl"', f'"{library}"\nsimulated_control = "{control}"')
+    )
+    text = re.sub(r'resource = "[^"]*"', 'resource = "TCPIP0::host::2::SOCKET"', text)
+    path = folder / "served.toml"
+    path.write_text(text.replace("TCPIP0::host::2::SOCKET", odd, 1) if odd else text)
+    return path
+
+
+@pytest.mark.parametrize("odd", ["", "ASRLsocket://host:7::INSTR", "tcpip::host::hislip0,7::INSTR"])
+def test_a_served_lab_is_simulated_elsewhere(tmp_path: Path, odd: str) -> None:
+    bench = load_bench(served_bench(tmp_path, odd=odd))
+    assert bench.simulated
+    assert not bench.in_process
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"library": "@labctl"}, "in this process"),
+        ({"control": "SIM"}, "simulated_control"),
+        ({"control": "TCPIP0::host::inst0::INSTR"}, "simulated_control"),
+        ({"odd": "TCPIP0::other::2::SOCKET"}, "instruments.laser is not at host"),
+        ({"odd": "TCPIP0::hostile::2::SOCKET"}, "instruments.laser is not at host"),
+        ({"odd": "USB0::0x1313::0x8078::P0000001::INSTR"}, "instruments.laser is not at host"),
+        ({"odd": "ASRL/dev/ttyUSB0::INSTR"}, "instruments.laser is not at host"),
+    ],
+)
+def test_no_real_instrument_counts_as_simulated(tmp_path: Path, changes: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load_bench(served_bench(tmp_path, **changes))
+
+
 def good_run(**changes: Any) -> RunConfig:
     return RunConfig(
         **{"name": "r", "dataset": "digits", "model": "digits", "gain": 2.0, "mean_photons": 4.0, **changes}

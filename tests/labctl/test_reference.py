@@ -36,9 +36,9 @@ def test_columns_of_the_run_file(marker: str, columns: tuple[schema.Column, ...]
     assert rows("run-file.md", marker) == expected
 
 
-@pytest.mark.parametrize("command", ["run", "power", "leakage", "optimise", "reproduce"])
+@pytest.mark.parametrize("command", ["run", "power", "leakage", "optimise", "reproduce", "sim serve"])
 def test_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    app.perform([command, "--help"], debug=False)
+    app.perform([*command.split(), "--help"], debug=False)
     options = set(re.findall(r"^ +(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
     assert {row[0].strip("`") for row in rows("cli.md", f"options: labctl {command}")} == options
 

@@ -101,6 +101,41 @@ def test_clear_forgets_half_a_message() -> None:
     assert fed([b"*OPC?\n"], buffer=buffer) == [(b"*OPC?", None, False, 0)]
 
 
+@pytest.mark.parametrize(
+    ("pieces", "begun"),
+    [
+        ([b"*IDN?\n"], 0),
+        ([b"*ID"], 3),
+        ([b"*ID", b"N?\n"], 0),
+        ([b":DATA #"], 7),
+        ([b":DATA #21"], 9),
+        ([b":DATA #210abc"], 10),
+        ([b":DATA #210abc", b"defghij"], 0),  # whole, though something may follow
+        ([b":DATA #210abcdefghij;"], 1),
+        ([b":DATA #9999999999", b"abc"], 1),  # refused, and not kept
+        ([b"x" * 99], 1),
+    ],
+)
+def test_what_is_kept_of_a_message_that_has_begun(pieces: list[bytes], begun: int) -> None:
+    buffer = InputBuffer()
+    buffer.bound(max_text=50, max_block=50)
+    fed(pieces, buffer=buffer)
+    assert buffer.begun == begun
+
+
+def test_bounds_are_only_lowered() -> None:
+    buffer = InputBuffer(max_text=10, max_block=100)
+    buffer.bound(max_text=1000, max_block=1000)
+    assert fed([b"x" * 8, b"y" * 8 + b"\n"], buffer=buffer) == [(b"", None, False, INPUT_OVERRUN)]
+
+
+@pytest.mark.parametrize("text", [b'"#13a\'"#', b"'#\"#15'", b"\"a\"'#'#", b"''#'\"##\"'", b'"#"#"#"'])
+def test_what_looks_like_a_block_inside_a_string_is_text_however_it_comes(text: bytes) -> None:
+    whole = fed([text + b"\n"])
+    assert whole == [(text, None, False, 0)]
+    assert fed([text[i : i + 1] for i in range(len(text))] + [b"\n"]) == whole
+
+
 MESSAGES = st.one_of(
     st.sampled_from([b"*IDN?", b":POW 1;STAT 0", b";SEL 1", b':LAB "a;#13b"', b"", b":M #B101", b"'\""]),
     st.binary(max_size=12).map(lambda raw: raw.replace(b"#", b"").replace(b"\n", b"")),
@@ -123,6 +158,7 @@ def test_garbage_neither_raises_nor_grows_beyond_the_caps(pieces: list[tuple[byt
         for message in buffer.feed(piece, end):
             assert len(message.text) <= 16 + 13  # a block header that turned out to be text
             assert message.block is None or len(message.block) <= 32
+        assert buffer.begun <= 16 + 13 + 33
     list(buffer.feed(b"\n", True))
     assert buffer.idle
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from labctl.errors import ConfigError
 from sim_backends.faults import Fault, fault_named
+from sim_backends.options import OptionReader
 from sim_backends.scpi_input import Message
-from sim_backends.unit import Connection, Ending, OptionReader, Unit, open_unit
+from sim_backends.unit import Connection, Ending, Unit, open_unit
 from tests.sim_backends.rig import Demo, QuietWorld
 
 
@@ -35,6 +36,36 @@ def test_a_message_is_read_up_to_its_end() -> None:
     assert connection.take(100) == (b"abc\n", Ending.END)
     assert connection.take(4) == (b"def\n", Ending.END)
     assert connection.take(4) is None
+
+
+def test_a_transport_that_sends_by_itself_is_told_and_drains() -> None:
+    connection, told = connected(stream=True), []
+    connection.told = lambda: told.append(connection.waiting)
+    connection.receive(b"abc\ndef\n")
+    assert told == [4, 8]
+    assert connection.drain() == [b"abc\n", b"def\n"]
+    assert not connection.answered
+    connection.close()
+    assert len(told) == 3
+
+
+def test_who_asks_for_more_than_there_is_room_for_is_lost() -> None:
+    connection = connected(stream=True)
+    connection.room = 10
+    connection.receive(b"abcdefg\n" * 2)
+    assert connection.drain() == [b"abcdefg\n"] * 2  # the last one may reach beyond
+    connection.receive(b"abcdefg\n" * 4)
+    assert connection.lost
+    assert connection.drain() == []
+
+
+def test_what_was_sent_and_not_read_counts_as_an_answer() -> None:
+    connection = connected(stream=False)
+    connection.undelivered = True
+    assert connection.answered
+    assert connection.drop_replies()
+    assert not connection.answered
+    assert not connection.drop_replies()
 
 
 def test_a_message_is_read_in_pieces() -> None:

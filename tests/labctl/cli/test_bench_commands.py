@@ -42,7 +42,7 @@ def perform(*words: str) -> int:
 
 def test_a_healthy_bench(bench_file: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     asked: list[Path] = []
-    monkeypatch.setattr("labctl.upkeep.check_bench", lambda path: asked.append(path) or [LASER])
+    monkeypatch.setattr("labctl.upkeep.check_bench", lambda path, exchange: asked.append(path) or [LASER])
     assert perform("bench", "check", bench_file) == 0
     assert asked == [Path(bench_file)]
     text = capsys.readouterr().out
@@ -63,11 +63,18 @@ def test_a_healthy_bench(bench_file: str, monkeypatch: pytest.MonkeyPatch, capsy
 def test_the_age_of_the_calibration(
     bench_file: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture, lines: str, told: str
 ) -> None:
-    monkeypatch.setattr("labctl.upkeep.check_bench", lambda path: [LASER])
+    monkeypatch.setattr("labctl.upkeep.check_bench", lambda path, exchange: [LASER])
     path = Path(bench_file)
     path.write_text(f"{lines}\n{path.read_text()}")
     assert perform("bench", "check", bench_file) == 0
     assert re.search(told, capsys.readouterr().out.strip())
+
+
+def test_every_byte_of_a_check_can_be_kept(bench_file: str, tmp_path: Path) -> None:
+    kept = tmp_path / "exchange.jsonl"
+    assert perform("bench", "check", bench_file, "--exchange", str(kept)) == 0
+    assert "*IDN?" in kept.read_text()
+    assert perform("bench", "check", bench_file, "--exchange", str(kept)) == 2
 
 
 def test_a_snapshot_is_one_json_object(bench_file: str, capsys: Capture) -> None:
@@ -79,7 +86,7 @@ def test_a_snapshot_is_one_json_object(bench_file: str, capsys: Capture) -> None
 
 
 def test_one_instrument_with_a_problem(bench_file: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    monkeypatch.setattr("labctl.upkeep.check_bench", lambda path: [LASER, LOST])
+    monkeypatch.setattr("labctl.upkeep.check_bench", lambda path, exchange: [LASER, LOST])
     assert perform("bench", "check", bench_file) == 1
     shown = capsys.readouterr()
     assert "scope: PROBLEM" in shown.out
