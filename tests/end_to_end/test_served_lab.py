@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from pymeasure.instruments.santec.tsl570 import TSL570
 
 from drivers.visa import VisaLibrary
-from labctl.bench import check_bench, open_bench, safe_bench
+from labctl.bench import open_bench
 from labctl.cli import app
 from labctl.config import load_bench
 from labctl.errors import InstrumentLost, InstrumentTimeout
 from labctl.interfaces import Laser
 from labctl.record import open_run
 from labctl.session import run
+from labctl.upkeep import check_bench, safe_bench
 from sim_backends.served_bench import Way
 from tests.sim_backends.served import ask
 from tests.sim_backends.served import served as served_here
