@@ -135,13 +135,13 @@ class VisaConnection:
         On a stream both travel together; where a message ends with END they are sent one after the
         other.
         """
-        first, second = self._message(parts), self._message((query,))
+        first, second = self._pieces(parts), self._message((query,))
 
         def action(line: Transport, deadline: Deadline) -> bytes:
             if line.stream:
-                line.write(first + second, deadline)
+                line.write(b"".join([*first, second]), deadline)
             else:
-                line.write(first, deadline)
+                line.write(b"".join(first), deadline)
                 line.write(second, deadline)
             return line.read_message(deadline, MAX_TEXT_REPLY)
 
@@ -173,8 +173,12 @@ class VisaConnection:
     def _message(self, parts: tuple[Part, ...]) -> bytes:
         if len(parts) == 1 and isinstance(parts[0], str):
             return parts[0].encode("ascii") + self.settings.write_terminator
+        return b"".join(self._pieces(parts))
+
+    def _pieces(self, parts: tuple[Part, ...]) -> list[bytes | memoryview]:
+        """A message not joined yet, so that a waveform in it is copied once."""
         pieces = [part.encode("ascii") if isinstance(part, str) else part for part in parts]
-        return b"".join([*pieces, self.settings.write_terminator])
+        return [*pieces, self.settings.write_terminator]
 
     def _text(self, reply: bytes, command: Part) -> str:
         try:

@@ -188,9 +188,11 @@ class TSL570(Laser):
         return self._link.problems()
 
     def _settle(self) -> None:
-        end = self._clock.now() + SETTLE_TIMEOUT_S
+        end: float | None = None
         while self._link.query("*OPC?").strip() not in ("1", "+1"):
-            if self._clock.now() >= end:
+            now = self._clock.now()
+            end = now + SETTLE_TIMEOUT_S if end is None else end
+            if now >= end:
                 raise InstrumentTimeout(self.name, f"has not settled within {SETTLE_TIMEOUT_S:g} s", command="*OPC?")
             self._clock.wait(POLL_S)
         self._clock.wait(self._settle_s)

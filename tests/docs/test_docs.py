@@ -2,7 +2,7 @@
 
 A page's blocks are run in order, in a folder of its own: ``console`` blocks command by command, what they show compared
 with what is printed (numbers aside), and ``python`` blocks as programs. A block whose first line is a comment with a
-file's name is that file. Those of "add an instrument" are written into a copy of the packages, and their test is run.
+file's name is that file. "Add an instrument" is followed in a copy of this checkout.
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
-#: Files that a page tells its reader to write: a comment with the name in the first line.
-SOURCES = {found[1]: block for block in BLOCKS if (found := re.match(r"# (\S+/\S+\.(?:py|toml))\n", block.text))}
+#: Followed in a copy of this checkout: its files belong into it.
+IN_A_CHECKOUT = ROOT / "docs" / "how-to" / "add-an-instrument.md"
 RUNNABLE = [page for page in PAGES if any(b.page == page and b.language in ("console", "python") for b in BLOCKS)]
+RUNNABLE.remove(IN_A_CHECKOUT)
 
 
 @dataclass(frozen=True)
@@ -124,19 +125,18 @@ def test_page_runs(page: Path, desk: Path) -> None:
     for block in blocks_of(page):
         named = re.match(r"# (\S+\.toml)\n", block.text)
         if named:
-            (desk / named[1]).parent.mkdir(parents=True, exist_ok=True)
             (desk / named[1]).write_text(block.text, encoding="utf-8")
         elif block.language == "console":
             for command in commands_of(block):
                 check_command(command, desk)
-        elif block.language == "python" and block not in SOURCES.values():
+        elif block.language == "python":
             check_program(block, desk)
 
 
-def check_command(command: Command, desk: Path) -> None:
+def check_command(command: Command, desk: Path, **more: str) -> None:
     if exempt(command.text):
         return
-    done = run(["bash", "-c", f"{command.text} 2>&1"], desk)
+    done = run(["bash", "-c", f"{command.text} 2>&1"], desk, **more)
     assert done.returncode == command.status, f"{command.text}\n{done.stdout}"
     printed = shapes(done.stdout.splitlines())
     missing = [line for line in command.shown if not shapes([line]) <= printed]
@@ -164,25 +164,41 @@ def shapes(lines: list[str]) -> set[str]:
     return {" ".join(line.split()) for line in without_numbers}
 
 
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of what git keeps here, near enough."""
+    leave = shutil.ignore_patterns(".*", "__pycache__", "results", "runs", "dist", "build")
+    return shutil.copytree(ROOT, tmp_path / "labctl", ignore=leave)
+
+
 @pytest.mark.slow
-def test_the_instrument_of_add_an_instrument_works(desk: Path) -> None:
-    for package in ("labctl", "drivers", "sim_backends"):
-        shutil.copytree(ROOT / package, desk / package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "tests" / "contract", desk / "tests" / "contract")
-    shutil.copy(ROOT / "tests" / "conftest.py", desk / "tests")
-    for name, block in SOURCES.items():
-        path = desk / name
-        assert not (ROOT / name).exists(), f"{name} exists: {block} would hide it"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block.text, encoding="utf-8")
-    assert [name for name in SOURCES if name.startswith("tests/")]
-    words = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-k", "n7744a", "tests"]
-    done = run([sys.executable, "-m", "pytest", *words], desk, PYTHONPATH=str(desk))
-    assert done.returncode == 0, done.stdout
-    assert "skipped" not in done.stdout
-    programs = [name for name in SOURCES if name.endswith(".py")]
-    style = ["check", "--select=E,F,W,I", "--line-length=120", *programs]
-    assert run([sys.executable, "-m", "ruff", *style], desk).returncode == 0
+def test_add_an_instrument_is_followed_line_by_line(checkout: Path) -> None:
+    """Files are written, lines put in, commands run; what is installed lands in a folder of its own, offline."""
+    site = checkout.parent / "site"
+    environment = {"PYTHONPATH": f"{checkout}{os.pathsep}{site}", "PIP_TARGET": str(site), "PIP_NO_DEPS": "1"}
+    written = 0
+    for block in blocks_of(IN_A_CHECKOUT):
+        first, _, rest = block.text.partition("\n")
+        if block.language == "console":
+            for command in commands_of(block):
+                check_command(command, checkout, **environment)
+        elif into := re.fullmatch(r"# into (\w+) of (\S+)", first):
+            put_at_the_head(rest, into[1], checkout / into[2])
+        else:
+            path = checkout / first.removeprefix("# ")
+            assert not path.exists(), f"{block}: {path.name} is there already"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+            written += 1
+    assert written == 5
+
+
+def put_at_the_head(lines: str, name: str, path: Path) -> None:
+    """As the first entries of a dict."""
+    text = path.read_text(encoding="utf-8")
+    found = re.search(rf"^{name}\b.*\{{\n", text, re.MULTILINE)
+    assert found, f"{path} has no {name}"
+    path.write_text(text[: found.end()] + lines + text[found.end() :], encoding="utf-8")
 
 
 # --- what is quoted -------------------------------------------------------------------------------

@@ -88,6 +88,14 @@ def test_tuning_is_waited_for_on_the_clock() -> None:
     visa.finished()
 
 
+def test_the_time_is_asked_only_while_it_tunes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a simulated bench that is a question to the lab."""
+    made, visa, clock = laser(*checked(":WAVelength 1.55e-06"), SETTLED)
+    monkeypatch.setattr(clock, "now", pytest.fail)
+    made.set_wavelength(1.55e-6)
+    visa.finished()
+
+
 def test_a_laser_that_never_settles() -> None:
     made, _, clock = laser(*checked(":WAVelength 1.55e-06"), *[("*OPC?", "0")] * 2000)
     with pytest.raises(InstrumentTimeout, match="not settled"):
