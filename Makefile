@@ -3,11 +3,8 @@
 # make lint    the checks of `make test` without the tests
 # make bench   throughput of the simulated path beside the bare physics kernel
 # make bench-waveform   throughput of the waveform mode
-<<<<<<< ours
 # make bench-serve   the simulated bench over TCP beside the one in process
-=======
 # make bench-drivers    what drivers cost beside raw pyvisa
->>>>>>> theirs
 # make soak    the long run
 # make lock    renew requirements.lock (add LOCK_ARGS=--upgrade to take newer releases)
 # make clean   remove the environment, builds and caches; run files stay
@@ -29,11 +26,7 @@ export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-<<<<<<< ours
-.PHONY: demo test lint pytest bench bench-waveform bench-serve soak lock clean env test-env
-=======
-.PHONY: demo test lint pytest bench bench-waveform bench-drivers soak lock clean env test-env
->>>>>>> theirs
+.PHONY: demo test lint pytest bench bench-waveform bench-serve bench-drivers soak lock clean env test-env
 .NOTPARALLEL:
 
 demo: env
@@ -61,13 +54,11 @@ bench: env
 bench-waveform: env
 	$(BIN)/python benchmarks/waveform.py $(BENCH_ARGS)
 
-<<<<<<< ours
 bench-serve: env
 	$(BIN)/python benchmarks/serve.py $(BENCH_ARGS)
-=======
+
 bench-drivers: env
 	$(BIN)/python benchmarks/driver_cost.py $(BENCH_ARGS)
->>>>>>> theirs
 
 soak: env
 	$(BIN)/python benchmarks/soak.py $(SOAK_ARGS)

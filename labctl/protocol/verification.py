@@ -100,8 +100,8 @@ class VerificationPlan:
         Horizon: planned number of images.
     false_alarm_rate:
         Probability that an honest run of ``images`` images raises the alarm, in [1e-7, 0.4].
-    technical_excess_se:
-        Standard error in SNU of the technical noise, common to all layers and images.
+    common_excess_se:
+        Standard error in SNU that the technical noise, the efficiency and the shot-noise unit leave in every ε̂ alike.
 
     Raises
     ------
@@ -113,7 +113,7 @@ class VerificationPlan:
     receiver: Receiver
     images: int
     false_alarm_rate: float
-    technical_excess_se: float = 0.0
+    common_excess_se: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.layers or self.images < 1 or self.horizon > MAX_LOOKS:
@@ -126,9 +126,9 @@ class VerificationPlan:
                 f"false_alarm_rate is {self.false_alarm_rate}",
                 f"Give a rate from {_MIN_RATE} to {_MAX_RATE}.",
             )
-        if not (math.isfinite(self.technical_excess_se) and self.technical_excess_se >= 0):
+        if not (math.isfinite(self.common_excess_se) and self.common_excess_se >= 0):
             raise ConfigError(
-                f"standard error of technical noise is {self.technical_excess_se} SNU",
+                f"the error that all looks share is {self.common_excess_se} SNU",
                 "Give at least 0.",
             )
 
@@ -140,7 +140,7 @@ class VerificationPlan:
     @property
     def common_se(self) -> float:
         """Standard error in SNU that all looks share: of σ0² and of the technical noise."""
-        return math.hypot(self.receiver.excess_se, self.technical_excess_se)
+        return math.hypot(self.receiver.excess_se, self.common_excess_se)
 
     def walk(self, returned: Sequence[NoiseProfile]) -> Walk:
         """S at every look if the layers return this noise, one profile each."""

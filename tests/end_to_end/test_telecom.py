@@ -50,7 +50,7 @@ def test_an_honest_run_is_accepted_and_its_estimates_are_unbiased(experiment: Ex
 def test_a_greedy_client_is_caught_in_time(experiment: Experiment, tmp_path: Path) -> None:
     """Within the images that the power of the test, technical noise included, promises at 0.999."""
     plan, run, bench = experiment.agreement().plan(), experiment.run, experiment.bench
-    assert plan.technical_excess_se > 0
+    assert plan.common_excess_se > 0
     assert all(layer.technical_excess > 0 for layer in plan.layers)
     channel = Channel(experiment.transmittance_in, experiment.transmittance_back, bench.amplifier.n_sp)
     promised = assess(plan, Agreed(run.gain, run.mean_photons, channel), named_attack("greedy", 10.0))

@@ -78,7 +78,7 @@ def test_one_number_a_layer_reaches_the_check(tmp_path: Path) -> None:
     assert [layer.technical_excess for layer in plan.layers] == [0.01, 0.03]
     many, few = agreement.samples
     # The errors as if they were one, at the look that they weigh most in: both layers, or the first one alone.
-    assert plan.technical_excess_se == pytest.approx((many * 0.001 + few * 0.004) / (many + few))
+    assert plan.common_excess_se == pytest.approx((many * 0.001 + few * 0.004) / (many + few), rel=1e-3)
     assert planned.forecast().technical_excess == pytest.approx((many * 0.01 + few * 0.03) / (many + few))
     pooled, layers = run_of(planned)
     assert [each.technical for each in layers] == [0.01, 0.03]
@@ -96,7 +96,10 @@ def run_of(planned: Experiment) -> tuple[NoiseCheck, tuple[NoiseCheck, ...]]:
 
 def test_a_single_number_serves_all_layers(tmp_path: Path) -> None:
     bench = with_link(tmp_path, "technical_excess = [0.01, 0.03]\ntechnical_excess_se = 0.002")
-    assert experiment(bench, 3, 1).agreement().plan().technical_excess_se == pytest.approx(0.002)
+    agreement = experiment(bench, 3, 1).agreement()
+    unit = agreement.receiver.unit_relative_se * max(agreement.allowed)
+    assert agreement.plan().common_excess_se == pytest.approx(math.hypot(0.002, unit))
+    assert 0 < unit < 0.0001
 
 
 @pytest.mark.parametrize("key", ["technical_excess", "technical_excess_se"])

@@ -51,7 +51,7 @@ def first_alarms(
     found = (noise - calibrated_sigma0(receiver, runs, rng)[:, None]) / receiver.coupling
     samples = np.tile([float(layer.samples) for layer in plan.layers], plan.images)
     pooled = np.cumsum(found * samples, axis=1) / np.cumsum(samples)
-    missed = plan.technical_excess_se * rng.standard_normal((runs, 1))
+    missed = plan.common_excess_se * rng.standard_normal((runs, 1))
     alarms = pooled > SequentialTest(plan).thresholds + missed
     return np.where(alarms.any(axis=1), alarms.argmax(axis=1) + 1, 0)
 

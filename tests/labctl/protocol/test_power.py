@@ -144,7 +144,7 @@ def test_false_alarms_of_the_whole_run_look_by_look(shapes: tuple[tuple[int, int
 def test_uncertain_technical_noise_keeps_the_rate() -> None:
     """Each run has a calibration of its own, as uncertain as 20 images: 40,000 runs, 4.5 standard errors (p = 7e-6)."""
     sure, runs, rate = plan_of(DIGITS, 100, 0.05, technical=0.05), 40_000, 0.05
-    unsure = replace(sure, technical_excess_se=0.01)
+    unsure = replace(sure, common_excess_se=0.01)
     real = [layer.profile for layer in unsure.layers]
     rng = np.random.default_rng(12)
     looks = np.concatenate([first_alarms(unsure, real, runs // 20, rng) for _ in range(20)])

@@ -108,7 +108,7 @@ def test_technical_noise_is_allowed_and_its_error_counted() -> None:
     layer = LayerNull(4096, 32, 0.01, 0.005)
     plan = VerificationPlan((layer,), DUAL, 50, 0.01)
     assert layer.excess == pytest.approx(0.015)
-    unsure = VerificationPlan((layer,), DUAL, 50, 0.01, technical_excess_se=0.01)
+    unsure = VerificationPlan((layer,), DUAL, 50, 0.01, common_excess_se=0.01)
     late = slice(5, None)
     assert np.all(SequentialTest(unsure).thresholds[late] > SequentialTest(plan).thresholds[late])
 
