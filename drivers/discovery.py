@@ -28,6 +28,8 @@ CATALOGUE: Final[Mapping[str, tuple[str, ...]]] = {
     "drivers.keysight_m8190a:M8190A": (_SOCKET.format(5025), _INSTR),
     "drivers.keysight_infiniivision:InfiniiVision": (_SOCKET.format(5025), _INSTR),
     "drivers.keysight_n7764a:N7764A": (_SOCKET.format(5025), _INSTR),
+    "drivers.tektronix_awg5200:AWG5200": (_SOCKET.format(4000), _INSTR),
+    "drivers.tektronix_mso:MSO": (_SOCKET.format(4000), _INSTR),
     "drivers.thorlabs_pm100d:PM100D": (_INSTR,),
     "drivers.amonics_aedfa:AEDFA": (_SERIAL,),
 }

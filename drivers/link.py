@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.connection import Part, VisaConnection
-from drivers.scpi import ErrorEntry, Setting, parse_error_entry
+from drivers.scpi import ErrorEntry, Setting, parse_error_entries
 from labctl.errors import (
     InstrumentError,
     InstrumentRefused,
@@ -38,13 +38,14 @@ class ScpiLink:
     """One SCPI instrument behind a connection.
 
     ``error_query``: answered with the oldest entry of the error queue, ``0,"No error"`` (or ``+0``)
-    when there is none.
+    when there is none; ``fields_before`` it are answers to other queries that must go first.
     """
 
-    def __init__(self, connection: VisaConnection, error_query: str = ":SYSTem:ERRor?") -> None:
+    def __init__(self, connection: VisaConnection, error_query: str = ":SYSTem:ERRor?", fields_before: int = 0) -> None:
         self.connection = connection
         self.name = connection.name
         self._error_query = error_query
+        self._fields_before = fields_before
         self._identity: Identity | None = None
         self._found: list[ErrorEntry] = []
 
@@ -119,37 +120,41 @@ class ScpiLink:
 
         Raises InstrumentRefused listing every entry, oldest first.
         """
-        reply = self.connection.write_then_query(parts, self._error_query, timeout_s)
+        reply = self._entry(self.connection.write_then_query(parts, self._error_query, timeout_s))
         if not reply.startswith(("0,", "+0,")):
-            raise self._refused(reply, " ".join(part for part in parts if isinstance(part, str)))
+            raise self._refused(reply, _shown(parts))
 
     def _refused(self, reply: str, command: str) -> InstrumentRefused:
         """``reply``: the first entry of the error queue, which is read to its end."""
         return self._refusal(self._drain(reply), command[:120])
 
-    def obey_and_ask(self, text: str) -> str:
+    def obey_and_ask(self, *parts: Part) -> str:
         """Send commands and queries in one message that also reads the error queue; the queries' replies, ";" between.
+
+        The last of ``parts`` is text.
 
         Raises InstrumentRefused listing every entry, oldest first; InstrumentReply when the entry is missing and the
         error queue is empty.
         """
-        reply = self.query(f"{text};{self._error_query}")
+        reply = self.query(*parts, f";{self._error_query}")
+        text = _shown(parts)[:120]
         match = _REPLIES_AND_ENTRY.fullmatch(reply)
         if match is None:  # after an error the rest of a message may be left out, the error query with it
             entries = self._drain(self.connection.query(self._error_query))
             if entries:
-                raise self._refusal(entries, text[:120])
-            raise InstrumentReply(self.name, f"{reply[:80]!r} has no entry of the error queue", command=text[:120])
+                raise self._refusal(entries, text)
+            raise InstrumentReply(self.name, f"{reply[:80]!r} has no entry of the error queue", command=text)
         if not match[2].startswith(("0,", "+0,")):
             raise self._refused(match[2], text)
-        return match[1] or ""
+        replies = (match[1] or "").split(";")
+        return ";".join(replies[: len(replies) - self._fields_before])
 
-    def query(self, text: str, timeout_s: float | None = None) -> str:
+    def query(self, *parts: Part, timeout_s: float | None = None) -> str:
         """The answer to a query. Raises InstrumentRefused when an error came instead."""
         try:
-            return self.connection.query(text, timeout_s=timeout_s)
+            return self.connection.query(*parts, timeout_s=timeout_s)
         except InstrumentTimeout as error:
-            self._look_for_refusal(text, error)
+            self._look_for_refusal(_shown(parts)[:120], error)
             raise
 
     def query_array(self, text: str, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -191,16 +196,27 @@ class ScpiLink:
         found, self._found = self._found, []
         return [str(entry) for entry in found + self._drain(self.connection.query(self._error_query))]
 
+    def _entry(self, reply: str) -> str:
+        """What the error query was answered with, from the entry on; an entry alone passes through."""
+        if not self._fields_before or not reply.partition(";")[0].strip().isdigit():
+            return reply
+        return reply.split(";", self._fields_before)[-1]
+
     def _drain(self, reply: str) -> list[ErrorEntry]:
         """All entries of the error queue, ``reply`` being the first."""
         entries: list[ErrorEntry] = []
         for _ in range(MAX_ENTRIES):
             try:
-                entry = parse_error_entry(reply)
+                found = parse_error_entries(self._entry(reply))
             except ValueError as error:
                 raise InstrumentReply(self.name, str(error), command=self._error_query) from error
-            if entry.code == 0:
+            entries += [entry for entry in found if entry.code != 0]
+            if any(entry.code == 0 for entry in found):
                 return entries
-            entries.append(entry)
             reply = self.connection.query(self._error_query)
         return entries
+
+
+def _shown(parts: Iterable[Part]) -> str:
+    """The text in a message, without its blocks."""
+    return " ".join(part for part in parts if isinstance(part, str))

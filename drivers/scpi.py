@@ -27,6 +27,7 @@ NOT_A_NUMBER: Final = 9.91e37
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _INTEGER = re.compile(r"[+-]?\d+")
 _WORDS: Final = {"NAN": math.nan, "INF": math.inf, "INFINITY": math.inf, "NINF": -math.inf}
+_NEXT_ENTRY = re.compile(r'(?<="),(?=\s*[+-]?\d+\s*,\s*")')
 _ERROR_ENTRY = re.compile(r'\s*([+-]?\d+)\s*,\s*"(.*)"\s*', re.DOTALL)
 
 #: A definite block's length has at most nine digits.
@@ -120,6 +121,11 @@ def parse_error_entry(reply: str) -> ErrorEntry:
     if match is None:
         raise ValueError(f"{reply[:80]!r} is not an entry of an error queue")
     return ErrorEntry(int(match[1]), match[2].replace('""', '"'))
+
+
+def parse_error_entries(reply: str) -> list[ErrorEntry]:
+    """One entry, or several of them with commas between, oldest first. Raises ValueError."""
+    return [parse_error_entry(entry) for entry in _NEXT_ENTRY.split(reply)]
 
 
 def block_header(byte_count: int) -> bytes:

@@ -44,6 +44,8 @@ S = TypeVar("S")
 
 #: How many launched waveforms are remembered (one per layer of a run, with room to spare).
 REMEMBERED = 8
+#: Samples of a sender's burst; of a longer one a single pass is looked at.
+MAX_BURST = 1 << 26
 
 
 class Launch:
@@ -78,6 +80,26 @@ def drive_volts(channel: GeneratorChannelState) -> Double:
         return np.empty(0)
     scale = channel.amplitude_vpp / 2 / channel.code_max if channel.output_on else 0.0
     return np.asarray(channel.playback.codes * scale, dtype=np.float64)
+
+
+def _burst_volts(channel: GeneratorChannelState, length: int) -> Double:
+    """Volts for all of a burst, or one pass through an endless one, and none up to ``length``."""
+    volts, loops = drive_volts(channel), _loops(channel)
+    if loops > 1:
+        volts = np.tile(volts, loops)
+    if loops and len(volts) < length:
+        return np.concatenate([volts, np.zeros(length - len(volts))])
+    return _repeated(volts, length)
+
+
+def _loops(channel: GeneratorChannelState) -> int:
+    """Of a burst; 0 for endless output, and for a burst too long to be laid out."""
+    playback = channel.playback
+    return 0 if playback is None or playback.loops * len(playback.codes) > MAX_BURST else playback.loops
+
+
+def _burst_length(channel: GeneratorChannelState) -> int:
+    return 0 if channel.playback is None else len(channel.playback.codes) * max(1, _loops(channel))
 
 
 def _repeated(volts: Double, length: int) -> Double:
@@ -245,9 +267,8 @@ class Circuit:
 
     def _transfer(self, in_phase: GeneratorChannelState, quadrature: GeneratorChannelState) -> Complex:
         physics = self._config.modulator
-        v_i, v_q = drive_volts(in_phase), drive_volts(quadrature)
-        length = max(len(v_i), len(v_q))
-        v_i, v_q = _repeated(v_i, length), _repeated(v_q, length)
+        length = max(_burst_length(in_phase), _burst_length(quadrature))
+        v_i, v_q = _burst_volts(in_phase, length), _burst_volts(quadrature, length)
         if self._sampled is not None:
             v_i, v_q = self._sampled.electrodes(v_i, v_q, self.sample_rate_hz)
         return np.asarray(iq_transfer(v_i, v_q, physics.v_pi_i, physics.v_pi_q, self._imbalance()), np.complex128)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 import tomllib
 from collections.abc import Iterator
@@ -13,12 +15,14 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+import sim_backends
 from labctl.config import BenchConfig, RunConfig
 from labctl.schema import StrictModel
 from sim_backends.config import WorldConfig
 from sim_backends.faults import FAULTS
 from sim_backends.lab import Lab, shipped_bench
 from sim_backends.options import OptionReader
+from sim_backends.unit import Unit
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES_PAGE = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
@@ -145,10 +149,12 @@ def test_options_of_simulated_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OptionReader, "_take", note)
     known: dict[str, dict[str, Any]] = {}
     lab = Lab(shipped_bench())
-    for name, unit in lab.units.items():
-        taken.clear()
-        type(unit)(name, lab.world, {})
-        known[unit.MODEL] = {key: default for key, default in taken.items() if key != "model"}
+    for module in pkgutil.iter_modules(sim_backends.__path__):
+        for unit in vars(importlib.import_module(f"sim_backends.{module.name}")).values():
+            if isinstance(unit, type) and issubclass(unit, Unit) and module.name == unit.MODEL:
+                taken.clear()
+                unit(unit.MODEL, lab.world, {})
+                known[unit.MODEL] = {key: default for key, default in taken.items() if key != "model"}
     assert documented_options() == known
 
 

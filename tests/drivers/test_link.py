@@ -25,7 +25,7 @@ OPENING: Script = [("*IDN?", "ACME,Box-1,007,1.0"), (":SYSTem:ERRor?", '+0,"No e
 POWER = real(":POWer", "Power", unit="dBm", limits=Range(-15, 13, "dBm"))
 
 
-def link(*pairs: tuple[str, str | None]) -> tuple[ScpiLink, ScriptedVisa]:
+def link(*pairs: tuple[str | bytes, str | None]) -> tuple[ScpiLink, ScriptedVisa]:
     visa = ScriptedVisa([*OPENING, *pairs])
     made = ScpiLink(VisaLibrary(visa).connect("box", RESOURCE))
     made.open("ACME", r"Box-\d")
@@ -175,6 +175,39 @@ def test_a_message_that_is_left_halfway() -> None:
     )
     with pytest.raises(InstrumentRefused, match="-113 Undefined header"):
         box.obey_and_ask(":POWer 3;:POWer?;:STATe?")
+    visa.finished()
+
+
+def test_an_error_query_that_asks_something_else_first() -> None:
+    events = "*ESR?;:ALLEv?"
+    opening: Script = [("*IDN?", "ACME,Box-1,007,1.0"), (events, '0;0,"No events"')]
+    visa = ScriptedVisa(
+        [
+            *opening,
+            (":GO", None),
+            (events, '0;0,"No events"'),
+            (f":A?;:B?;{events}", '7;8;0;0,"No events"'),
+            (f":C?;{events}", '9;32;113,"Undefined header; X",222,"Out of range"'),
+            (events, '0;0,"No events"'),
+            (":STOP", None),
+            (events, '16;222,"Out of range"'),
+            (events, '0;0,"No events"'),
+        ]
+    )
+    box = ScpiLink(VisaLibrary(visa).connect("box", RESOURCE), events, fields_before=1)
+    box.open("ACME", r"Box-\d")
+    box.command(":GO")
+    assert box.obey_and_ask(":A?;:B?") == "7;8"
+    with pytest.raises(InstrumentRefused, match=r"113 Undefined header.*222"):
+        box.obey_and_ask(":C?")
+    with pytest.raises(InstrumentRefused, match="222 Out of range"):
+        box.command(":STOP")
+    visa.finished()
+
+
+def test_a_message_of_parts_with_questions() -> None:
+    box, visa = link((b":DATA #13abc;:A?;:SYSTem:ERRor?\n", '5;+0,"No error"'))
+    assert box.obey_and_ask(":DATA #13", b"abc", ";:A?") == "5"
     visa.finished()
 
 

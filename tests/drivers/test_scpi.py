@@ -83,6 +83,9 @@ def test_error_entries() -> None:
     entry = scpi.parse_error_entry('-222,"Data out of range;says ""x"""')
     assert (entry.code, entry.text) == (-222, 'Data out of range;says "x"')
     assert scpi.parse_error_entry('+0,"No error"').code == 0
+    several = scpi.parse_error_entries('113,"Undefined header; a, ""b""",222,"Data out of range"')
+    assert [(each.code, each.text[:4]) for each in several] == [(113, "Unde"), (222, "Data")]
+    assert [each.code for each in scpi.parse_error_entries('0,"No error"')] == [0]
     with pytest.raises(ValueError, match="error queue"):
         scpi.parse_error_entry("0")
 

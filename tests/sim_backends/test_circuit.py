@@ -131,6 +131,19 @@ def test_rows_are_filled_up() -> None:
     assert not plane.reshape(2, -1)[:, 48:].any()
 
 
+def test_a_sender_may_repeat_a_row() -> None:
+    """The same light, whether a burst lies in memory whole or is a row so many times, with silence behind it."""
+    bench = bare_bench(1, peak=1.0)
+    row = amplitudes(1)
+    bench.send(np.concatenate([np.tile(row, (4, 1)), np.zeros((2, 16))]))
+    whole = bench.world.circuit.launch(16).plane.copy()
+    in_phase, quadrature = bench.sender.channels
+    for loops, rows in ((4, 6), (4, 4)):
+        in_phase.playback = Playback(in_phase.playback.codes[:16], loops, 1000 + rows)
+        quadrature.playback = Playback(quadrature.playback.codes[: 16 * rows], 1, 1001)
+        np.testing.assert_array_equal(bench.world.circuit.launch(16).plane, whole[:, :rows])
+
+
 def test_gain_follows_the_pump() -> None:
     bench = bare_bench(1, peak=1.0)
     circuit = bench.world.circuit
