@@ -1,6 +1,6 @@
 """The long runs that the tests only take in short form. Prints one JSON object a part, and keeps them with their date.
 
-    python benchmarks/soak.py [headline|alarm|false-alarms|attacks|lenet|parsers ...] [--data DIR] [--out FOLDER]
+    python benchmarks/soak.py [headline|alarm|false-alarms|attacks|lenet|parsers|served ...] [--data DIR] [--out FOLDER]
                               [--processes 2]
 
 headline      all 10,000 MNIST test images at G = 2, mu = 2 on the ideal bench: accuracy, noise, leakage, verdict
@@ -17,6 +17,8 @@ lenet         a convolutional network (6 and 16 filters of 5 x 5, 84 hidden, 10)
               own, 642 an image. As many must be right as the exact shortcut of labctl.sampler says for the same images,
               within 4.5 standard deviations; the pooled excess noise must be as near to its honest value
 parsers       a million random and mutated replies and commands (benchmarks/fuzz.py)
+served        all 10,000 MNIST test images with the simulated lab served over TCP by another process: every number of
+              every image must be that of the run in process
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ from labctl.models import save_network
 from labctl.models.training import ConvolutionRecipe, Origin, Recipe, WorkingPoint, train_network
 from labctl.protocol.attacks import named_attack
 from labctl.protocol.power import CAUGHT, assess, least_strength
+from labctl.record import open_run
 from labctl.run_tables import AdversaryConfig
 from labctl.sampler import open_sampler
 from labctl.session import Outcome, run_experiment
@@ -296,6 +299,40 @@ def parsers(data: str | None, processes: int) -> dict[str, Any]:
     return found
 
 
+def served(data: str | None, processes: int) -> dict[str, Any]:
+    """All of MNIST with the simulated lab in another process, over TCP, and again in this one: every number alike."""
+    found: dict[str, Any] = {}
+    arrays: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bench = folder / "served.bench.toml"
+        words = ["sim", "serve", "ideal", "--port-base", "0", "--write", str(bench)]
+        with subprocess.Popen([sys.executable, "-m", "labctl.cli", *words], stderr=subprocess.DEVNULL) as server:
+            while not bench.exists():
+                if server.poll() is not None:
+                    raise RuntimeError("the server did not start")
+                time.sleep(0.05)
+            for place, where in (("over_tcp", str(bench)), ("in_process", "ideal")):
+                start = time.perf_counter()
+                experiment = prepare_experiment(mnist(data, bench=where))
+                outcome = run_experiment(experiment, EventBus(), RunControl(), folder / place)
+                if outcome.error is not None or outcome.run_file is None:
+                    raise outcome.error or RuntimeError("there is no run file")
+                arrays.append(dict(open_run(outcome.run_file).images))
+                images = outcome.finished.images
+                found[place] = {
+                    "images": images,
+                    "accuracy": outcome.accuracy,
+                    "verdict": outcome.verdict,
+                    "images_per_s": images / (time.perf_counter() - start),
+                }
+            server.terminate()
+    compared = [key for key in arrays[0] if "time" not in key]
+    found["compared"] = compared
+    found["passed"] = all(np.array_equal(arrays[0][key], arrays[1][key], equal_nan=True) for key in compared)
+    return found
+
+
 PARTS = {
     "headline": headline,
     "alarm": alarm,
@@ -303,6 +340,7 @@ PARTS = {
     "attacks": attacks,
     "lenet": lenet,
     "parsers": parsers,
+    "served": served,
 }
 
 
