@@ -16,7 +16,7 @@ from labctl.errors import ConfigError, DataError
 from labctl.models import Network, check_fits, load_network
 from labctl.optics.drive import Timing
 from labctl.optics.modulator import plan_launch
-from labctl.optics.symbols import PulseTrain
+from labctl.optics.symbols import HEADROOM, PulseTrain
 from labctl.parties.verifier import Agreement
 from labctl.protocol.encoding import modes_per_row, pack_rows
 from labctl.protocol.estimation import Receiver, weighted_mean
@@ -262,9 +262,10 @@ def _peak(weights: NDArray[np.float32], mean_photons: float) -> float:
 
 
 def _launch_peak(experiment: Experiment) -> float:
-    """The largest quadrature amplitude of a sample at launch, sqrt(photons).
+    """The largest quadrature amplitude of a sample that the modulator is to reach at launch, sqrt(photons).
 
-    Where bins are pulses: that of the bright frame, or as much more as a layer's brightest mode is above a pilot's.
+    Where bins are pulses: that of the bright frame, or as much more as a layer's brightest mode is above a pilot's, and
+    the headroom.
     """
     bench, run = experiment.bench, experiment.run
     brightest = max(_peak(w, run.mean_photons) for w in experiment.network.weights)
@@ -275,7 +276,7 @@ def _launch_peak(experiment: Experiment) -> float:
     pulses = PulseTrain.of(wave, timing, np.random.default_rng(run.seed))
     samples = pulses.played(pulses.bright)
     pilot = math.sqrt(wave.pilot_photons / 2)
-    return float(max(np.abs(samples.real).max(), np.abs(samples.imag).max())) * max(1.0, brightest / pilot)
+    return HEADROOM * float(max(np.abs(samples.real).max(), np.abs(samples.imag).max())) * max(1.0, brightest / pilot)
 
 
 def _check_ranges(experiment: Experiment) -> None:

@@ -3,6 +3,9 @@
 An honest run with known gain is taken through the whole bench, and the excess noise that its returned light has beyond
 T_b n_sp g/n is the apparatus's own: modulator, laser, loop, errors of the calibration. It goes with the light, so it
 holds for the working point, network and data that it was measured at. Nothing here writes a file.
+
+Each run is judged by the calibration that it was taken with: where the receiver is calibrated in the run, σ0² and its
+error are the run's own, and the errors of several runs average out.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from labctl.engine import RunControl
-from labctl.events import EventBus, LayerMeasured
+from labctl.events import EventBus, LayerMeasured, RunStarted
 from labctl.experiment import Experiment
 from labctl.protocol.estimation import Estimate, Receiver, ResidualSums, estimate, pool, weighted_mean
 from labctl.session import run_experiment
@@ -26,10 +29,11 @@ class TechnicalMeasurement:
     """Pooled over ``images`` honest images, weighted by samples as the check does; SNU at the server's receiver.
 
     ``layers``: the excess of each layer beyond the honest one, and its standard error. ``expected_transmittance``: from
-    the calibrated losses.
+    the calibrated losses. ``calibrations``: independent ones of the server's receiver, whose errors average out.
     """
 
     images: int
+    calibrations: int
     excess: float
     excess_se: float
     honest_excess: float
@@ -66,6 +70,17 @@ def _allowed(value: float) -> str:
     return f"{max(value, 0.0):.4g}"
 
 
+@dataclass(frozen=True)
+class _Run:
+    """Estimates of one run, layer by layer and image by image, all by the calibration of this run."""
+
+    layers: tuple[list[Estimate], ...]
+
+    def images(self) -> list[float]:
+        """ε̂ of each image, pooled over its layers."""
+        return [pool(image).excess for image in zip(*self.layers, strict=True)]
+
+
 def measure_technical_noise(experiment: Experiment, images: int | None = None) -> TechnicalMeasurement:
     """Take images through the bench, nobody deviating, and tell the noise beyond the honest one.
 
@@ -74,21 +89,23 @@ def measure_technical_noise(experiment: Experiment, images: int | None = None) -
     the bench.
     """
     images = experiment.images if images is None else images
-    measured: list[list[Estimate]] = [[] for _ in experiment.network.layers]
     honest = replace(
         experiment, run=experiment.run.honest(), bench=experiment.bench.with_technical(ALLOWED_EXCESS, 0.0)
     )
     agreement = honest.agreement()
+    runs = []
     for turn, start in enumerate(range(0, images, experiment.images)):
         part = min(experiment.images, images - start)
         seeded = honest.run.model_copy(update={"seed": honest.run.seed + turn})
-        _take(replace(honest, run=seeded, dataset=honest.dataset.first(part)), agreement.receiver, measured)
-    layers = [pool(each) for each in measured]
+        runs.append(_take(replace(honest, run=seeded, dataset=honest.dataset.first(part)), agreement.receiver))
+    own = honest.bench.waveform is not None
+    layers = [_over_runs([pool(run.layers[layer]) for run in runs], own) for layer in range(len(agreement.expected))]
     found = pool(layers)
     return TechnicalMeasurement(
         images=images,
+        calibrations=len(runs) if own else 1,
         excess=found.excess,
-        excess_se=_spread(found, measured),
+        excess_se=_spread(found, runs),
         honest_excess=weighted_mean(agreement.expected, [each.samples for each in layers]),
         layers=tuple(
             (each.excess - expected, each.excess_se) for each, expected in zip(layers, agreement.expected, strict=True)
@@ -99,25 +116,49 @@ def measure_technical_noise(experiment: Experiment, images: int | None = None) -
     )
 
 
-def _take(experiment: Experiment, receiver: Receiver, measured: list[list[Estimate]]) -> None:
-    """One run; its estimates go to ``measured``, layer by layer."""
-
-    def taken(event: LayerMeasured) -> None:
-        sums = ResidualSums(event.samples, event.sum_ss, event.sum_sr, event.sum_rr)
-        measured[event.layer].append(estimate(sums, receiver))
-
+def _take(experiment: Experiment, receiver: Receiver) -> _Run:
+    """One run. ``receiver``: by the bench's file; what is calibrated in the run replaces it."""
+    started: list[RunStarted] = []
+    measured: list[LayerMeasured] = []
     bus = EventBus()
-    bus.subscribe(LayerMeasured, taken)
+    bus.subscribe(RunStarted, started.append)
+    bus.subscribe(LayerMeasured, measured.append)
     outcome = run_experiment(experiment, bus, RunControl(), None)
     if outcome.error is not None:
         raise outcome.error
+    if experiment.bench.waveform is not None:
+        (start,) = started
+        receiver = replace(
+            receiver,
+            sigma0_sq=start.calibration["server_noise_variance_snu"],
+            calibration_samples=start.calibration["server_calibration_samples"],
+        )
+    layers: tuple[list[Estimate], ...] = tuple([] for _ in experiment.network.layers)
+    for event in measured:
+        sums = ResidualSums(event.samples, event.sum_ss, event.sum_sr, event.sum_rr)
+        layers[event.layer].append(estimate(sums, receiver))
+    return _Run(layers)
 
 
-def _spread(found: Estimate, measured: list[list[Estimate]]) -> float:
-    """Standard error of the pooled ε̂ from its scatter over the images, which holds the data's own, and calibration."""
-    layers = list(zip(*measured, strict=True))
-    samples = [one.samples for one in layers[0]]
-    images = [weighted_mean([one.excess for one in image], samples) for image in layers]
-    mean = math.fsum(images) / len(images)
-    scatter = math.fsum((each - mean) ** 2 for each in images) / max(len(images) - 1, 1) / len(images)
+def _over_runs(runs: list[Estimate], own: bool) -> Estimate:
+    """One layer's mean over runs; with calibrations of their ``own`` these errors are independent as well."""
+    found = pool(runs)
+    if not own:
+        return found
+    calibration = math.hypot(*(run.samples * run.excess_se_calibration for run in runs)) / found.samples
+    return replace(found, excess_se_calibration=calibration)
+
+
+def _spread(found: Estimate, runs: list[_Run]) -> float:
+    """Standard error of the pooled ε̂ from its scatter over the images of a run, which holds the data's own, and
+    calibration. What the runs differ by is the calibration's.
+    """
+    total, squares, freedom = 0, 0.0, 0
+    for run in runs:
+        excesses = run.images()
+        mean = math.fsum(excesses) / len(excesses)
+        squares += math.fsum((each - mean) ** 2 for each in excesses)
+        freedom += len(excesses) - 1
+        total += len(excesses)
+    scatter = squares / freedom / total if freedom else 0.0
     return math.hypot(max(math.sqrt(scatter), found.excess_se_statistical), found.excess_se_calibration)

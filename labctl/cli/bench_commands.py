@@ -101,6 +101,7 @@ def technical_noise(
 def _technical(found: TechnicalMeasurement) -> dict[str, Any]:
     return {
         "images": found.images,
+        "calibrations": found.calibrations,
         "excess_snu": found.excess,
         "honest_excess_snu": found.honest_excess,
         "technical_excess_snu": found.technical_excess,
@@ -116,6 +117,8 @@ def _technical(found: TechnicalMeasurement) -> dict[str, Any]:
 def _show_technical(found: TechnicalMeasurement) -> None:
     print(f"# {found.images:,} honest images: excess noise {found.excess:.5f} +- {found.excess_se:.5f} SNU,")
     print(f"# of which {found.honest_excess:.5f} are the honest client's.")
+    if found.calibrations > 1:
+        print(f"# The receiver was calibrated {found.calibrations} times; these errors are averaged.")
     for index, (value, error) in enumerate(found.layers):
         print(f"# layer {index}: technical noise {value:.5f} +- {error:.5f} SNU")
     print(f"# transmittance {found.transmittance:.5f} +- {found.transmittance_se:.5f},", end=" ")

@@ -14,7 +14,7 @@ from labctl.config import BenchConfig, ModulatorRole
 from labctl.errors import ConfigError
 from labctl.interfaces import Attenuator, Laser, Modulator, WaveformGenerator
 from labctl.optics.drive import Codes, Drive, Timing
-from labctl.optics.symbols import Amplitudes, Modulation, OnePerBin, PulseTrain
+from labctl.optics.symbols import HEADROOM, Amplitudes, Modulation, OnePerBin, PulseTrain
 from labctl.units import db_to_ratio, ratio_to_db
 
 #: Planck's constant times the speed of light, J m.
@@ -82,11 +82,13 @@ class IQTransmitter(Modulator):
         )
 
     def load(self, layers: Sequence[Amplitudes]) -> Sequence[Amplitudes]:
-        """Set the light level for the brightest mode of all layers, and write one segment per layer."""
+        """Set the light level for the brightest mode of all layers, with headroom above pulses, and write one segment
+        per layer.
+        """
         lights = [self._modulation.samples(amplitudes) for amplitudes in layers]
         every = lights if self._bright is None else [*lights, self._bright]
         peak = max(float(max(np.abs(light.real).max(), np.abs(light.imag).max())) for light in every)
-        level = self._attenuate(plan_launch(self._bench, peak))
+        level = self._attenuate(plan_launch(self._bench, peak if self._bright is None else HEADROOM * peak))
         self._generator.configure(
             self._timing.sent_sample_rate_hz, {drive.channel: drive.amplitude_vpp for drive in self._drives}
         )

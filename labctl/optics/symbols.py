@@ -19,6 +19,10 @@ Amplitudes = NDArray[np.complex64]
 
 #: Symbols of the bright frame that a receiver is calibrated with.
 BRIGHT_SYMBOLS = 1 << 15
+#: The modulator's full scale over the largest sample. A bandwidth before the modulator acts on volts, not on the field,
+#: and what the arms' sine then leaves of the pilots in the data goes with the fourth power of the inverse
+#: (docs/physics.md, section 4a).
+HEADROOM = 2.0
 
 
 class Modulation(Protocol):

@@ -125,3 +125,25 @@ def test_lines_for_each_layer_where_layers_differ(tmp_path: Path) -> None:
     alike = replace(found, layers=((0.02, 0.001), (0.01, 0.006)))
     assert not alike.layers_differ
     assert not isinstance(tomllib.loads(alike.toml())["technical_excess"], list)
+
+
+def test_each_run_is_judged_by_its_own_calibration(tmp_path: Path) -> None:
+    """On a bench that calibrates its receiver in the run: the excess is that of the runs' own checks, and errors of
+    four calibrations average out.
+    """
+    text = bench_path("waveform").read_text(encoding="utf-8")
+    assert text.count("calibration_symbols = 900_000") == 1
+    path = tmp_path / "poor.bench.toml"
+    path.write_text(text.replace("calibration_symbols = 900_000", "calibration_symbols = 10_000"), encoding="utf-8")
+    planned = load_experiment("digits", bench=str(path), images=10, seed=6)
+    found = measure_technical_noise(planned, 40)
+    own = []
+    for seed in range(6, 10):
+        honest = load_experiment("digits", bench=str(path), images=10, seed=seed)
+        pooled, _ = run_of(replace(honest, bench=honest.bench.with_technical(100.0, 0.0)))
+        own.append(pooled.excess.value)
+    assert found.excess == pytest.approx(sum(own) / 4, abs=2e-4)  # theirs has one t a layer, not one an image
+    assert found.calibrations == 4
+    # 4736 samples an image, 20,000 real samples a calibration: 2 sqrt(2/20,000) = 0.02 of each.
+    expected = math.hypot(2 * math.sqrt(2 / 4736 / 40), 2 * math.sqrt(2 / 2e4) / 2)
+    assert found.excess_se == pytest.approx(expected, rel=0.2)
