@@ -9,6 +9,7 @@ is renewed or cleared, and the instrument must say its name again before a reply
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ Part = str | bytes | memoryview
 
 DEFAULT_TIMEOUT_S: Final = 5.0
 MAX_TEXT_REPLY: Final = 1 << 20
+MAX_LINES: Final = 1000
 MAX_BLOCK: Final = 1 << 29
 #: How many answers to earlier questions are read away before an instrument's name after a failure.
 STALE_ANSWERS: Final = 10
@@ -47,13 +49,15 @@ class LineSettings:
     """How an instrument's line is spoken.
 
     ``terminator``: the byte a reply ends with; ``write_terminator``: what ends a command.
-    ``timeout_s``: for a whole operation, wait included. ``baud_rate``: serial lines only.
+    ``timeout_s``: for a whole operation, wait included. ``baud_rate``: serial lines only. ``last_line``: a reply is
+    several lines, blank ones left out, and the line that this regular expression matches is its last.
     """
 
     terminator: bytes = b"\n"
     write_terminator: bytes = b"\n"
     timeout_s: float = DEFAULT_TIMEOUT_S
     baud_rate: int | None = None
+    last_line: str | None = None
 
 
 class VisaConnection:
@@ -124,7 +128,7 @@ class VisaConnection:
 
         def action(line: Transport, deadline: Deadline) -> bytes:
             line.write(message, deadline)
-            return line.read_message(deadline, MAX_TEXT_REPLY)
+            return self._read_reply(line, deadline)
 
         return self._text(self._perform(parts[0], action, timeout_s), parts[0])
 
@@ -179,6 +183,20 @@ class VisaConnection:
         """A message not joined yet, so that a waveform in it is copied once."""
         pieces = [part.encode("ascii") if isinstance(part, str) else part for part in parts]
         return [*pieces, self.settings.write_terminator]
+
+    def _read_reply(self, line: Transport, deadline: Deadline) -> bytes:
+        """One line, or all lines of a reply that has several."""
+        if self.settings.last_line is None:
+            return line.read_message(deadline, MAX_TEXT_REPLY)
+        lines: list[bytes] = []
+        while len(lines) < MAX_LINES:
+            text = line.read_message(deadline, MAX_TEXT_REPLY).strip()
+            if not text.isascii():
+                raise CutOff(f"{text[-40:]!r} is not text, so nobody knows which line is the last")
+            lines += [text] if text else []
+            if re.fullmatch(self.settings.last_line, text.decode("ascii")):
+                return b"\n".join(lines)
+        raise MessageTooLong(f"{MAX_LINES} lines came, and none is the last")
 
     def _text(self, reply: bytes, command: Part) -> str:
         try:
@@ -274,7 +292,7 @@ class VisaConnection:
         try:
             line.write(self._message((query,)), deadline)
             for _ in range(STALE_ANSWERS):
-                reply = self._text(line.read_message(deadline, MAX_TEXT_REPLY), query)
+                reply = self._text(self._read_reply(line, deadline), query)
                 if reply == expected:
                     return
                 if line.renewable:

@@ -30,8 +30,13 @@ CATALOGUE: Final[Mapping[str, tuple[str, ...]]] = {
     "drivers.keysight_n7764a:N7764A": (_SOCKET.format(5025), _INSTR),
     "drivers.tektronix_awg5200:AWG5200": (_SOCKET.format(4000), _INSTR),
     "drivers.tektronix_mso:MSO": (_SOCKET.format(4000), _INSTR),
+    "drivers.keysight_n7776c:N7776C": (_SOCKET.format(5025), _INSTR),
+    "drivers.keysight_n7744a:N7744A": (_SOCKET.format(5025), _INSTR),
     "drivers.thorlabs_pm100d:PM100D": (_INSTR,),
+    "drivers.idphotonics_cobrite:CoBrite": (_SOCKET.format(2000),),
     "drivers.amonics_aedfa:AEDFA": (_SERIAL,),
+    "drivers.ozoptics_dd100mc:DD100MC": (_SERIAL,),
+    "drivers.nkt_boostik:Boostik": (_SERIAL,),
 }
 #: Resources asked side by side.
 _WORKERS: Final = 16

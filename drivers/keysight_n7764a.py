@@ -1,8 +1,10 @@
-"""Keysight N7764A four-channel variable optical attenuator (N7761A, N7762A and 8157x speak alike).
+"""Keysight N7764A four-channel variable optical attenuator (N7761A, N7762A, N7751A, N7752A and 8157x speak alike).
 
 Manual: Keysight, "8163A/B, 8164A/B, 8166A/B Programming Guide", signal conditioning (:INPut and
-:OUTPut subsystems, pages 148 and 182). LAN: TCP port 5025, line feed. Slots 1, 3, 5 and 7 are
-attenuators, 2, 4, 6 and 8 their outputs.
+:OUTPut subsystems, pages 148 and 182). LAN: TCP port 5025, line feed. Slots 1, 3, 5 and 7 of the
+N7764A are attenuators, 2, 4, 6 and 8 their outputs; which slots a smaller model has follows from the
+model that it tells. Of an 8157x the bench file has to say it (``channels``). The largest attenuation
+is read from each slot.
 
 ``:INPut<n>:ATTenuation`` is the filter's attenuation plus ``:INPut<n>:OFFSet``, both in dB. What is
 set and read here is the filter's: the offset is made 0 with every attenuation that is set, which
@@ -12,14 +14,14 @@ shutter (1 open). Wavelengths are sent with the suffix NM and answered in metres
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from drivers.link import ScpiLink
 from drivers.scpi import Setting, parse_finite, real, switch
 from drivers.visa import VisaLibrary
 from labctl.clock import Clock
-from labctl.errors import LimitError
+from labctl.errors import ConfigError, LimitError
 from labctl.interfaces import Attenuator
 from labctl.values import Identity, Range, SafeState, Scalar, Snapshot
 
@@ -35,15 +37,24 @@ WAVELENGTH: Setting[float] = Setting(
 )
 SHUTTER_OPEN = switch(":OUTPut{}:STATe", "Shutter open: light passes")
 
-CHANNELS: Final = (1, 3, 5, 7)
+#: Slots of the models that have always the same.
+CHANNELS: Final[Mapping[str, tuple[int, ...]]] = {
+    "N7761A": (1,),
+    "N7762A": (1, 3),
+    "N7764A": (1, 3, 5, 7),
+    "N7751A": (1,),
+    "N7752A": (1, 3),
+}
 MAX_ATTENUATION_DB: Final = 45.0
 
 
 class N7764A(Attenuator):
-    """``channels``: the attenuator slots of the model (1, 3, 5 and 7 for the N7764A)."""
+    """``channels``: the attenuator slots that are used; None: all that the model has.
+
+    ``attenuation_range_db``: what every one of them can.
+    """
 
     channels: Sequence[int]
-    attenuation_range_db = Range(0.0, MAX_ATTENUATION_DB, "dB")
 
     def __init__(
         self,
@@ -52,14 +63,40 @@ class N7764A(Attenuator):
         library: VisaLibrary,
         clock: Clock,
         *,
-        channels: Sequence[int] = CHANNELS,
+        channels: Sequence[int] | None = None,
     ) -> None:
         super().__init__(name)
-        self.channels = tuple(channels)
+        self._wanted = None if channels is None else tuple(channels)
+        self.channels = self._wanted or CHANNELS["N7764A"]  # until it is opened
         self._link = ScpiLink(library.connect(name, resource))
+        self.attenuation_range_db = Range(0.0, MAX_ATTENUATION_DB, "dB")
 
     def open(self) -> None:
-        self._link.open(r"KEYSIGHT TECHNOLOGIES|AGILENT TECHNOLOGIES", r"N775\dA|N776\dA|8157\dA")
+        """Connect, and learn which slots there are and how much they attenuate."""
+        identity = self._link.open(r"KEYSIGHT TECHNOLOGIES|AGILENT TECHNOLOGIES", r"N775\dA|N776\dA|8157\dA")
+        try:
+            self.channels = self._slots(identity.model.upper())
+            largest_db = min(self._largest_db(channel) for channel in self.channels)
+        except BaseException:
+            self._link.close()
+            raise
+        self.attenuation_range_db = Range(0.0, largest_db, "dB")
+
+    def _slots(self, model: str) -> tuple[int, ...]:
+        known = CHANNELS.get(model)
+        wanted = known if self._wanted is None else self._wanted
+        if not wanted or (known is not None and not set(wanted) <= set(known)):
+            fitted = (
+                "does not tell which slots attenuate" if known is None else f"attenuates in the slots {list(known)}"
+            )
+            raise ConfigError(
+                f"{self.name}: the {model} {fitted}", "Give them as the option channels, such as channels = [1]."
+            )
+        return wanted
+
+    def _largest_db(self, channel: int) -> float:
+        """Of the filter: the offset is in what is answered."""
+        return self._link.ask(ATTENUATION, "MAX", channel) - self._link.get(OFFSET, channel)
 
     def close(self) -> None:
         self._link.close()

@@ -18,8 +18,8 @@ from sim_backends.state import DigitizerState, GeneratorState, LaserState
 from sim_backends.status import ScpiError, Status
 
 _NUMBER: Final = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-#: What GARBAGE does to every byte but the line ends: no digit, letter or sign stays one that a parser takes.
-_SCRAMBLE: Final = bytes(byte if byte in b"\r\n" else byte ^ 0x95 for byte in range(256))
+#: What GARBAGE does to every byte but those that end replies: no digit, letter or sign stays one that a parser takes.
+_SCRAMBLE: Final = bytes(byte if byte in b"\r\n;" else byte ^ 0x95 for byte in range(256))
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ class BiasDrift(Fault):
 
 
 class InterlockOpen(Fault):
-    """Somebody opened the interlock loop: the pump goes off, and stays off when the loop is closed again."""
+    """Somebody opened the interlock loop: pump or laser goes off, and stays off when the loop is closed again."""
 
     name = "INTERLOCK"
 

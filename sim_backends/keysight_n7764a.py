@@ -1,10 +1,12 @@
-"""Simulated Keysight N7764A four-channel optical attenuator (N7761A and N7762A have one and two channels).
+"""Simulated Keysight N7764A four-channel optical attenuator (N7761A, N7751A and 8157x have one, N7762A and N7752A two).
 
 Manual: Keysight, "8163A/B, 8164A/B, 8166A/B Programming Guide", :INPut and :OUTPut subsystems, pages 148 and 182. Slots
 1, 3, 5 and 7 are attenuators with a shutter and a power monitor behind it. ``:INPut:ATTenuation`` is the filter's
 attenuation plus the offset. Attenuations are reached at once.
 
-Options: ``model``, ``serial``.
+The power meters of an N7751A or N7752A are not simulated.
+
+Options: ``variant``, ``serial``.
 """
 
 from __future__ import annotations
@@ -29,7 +31,15 @@ from sim_backends.scpi import (
 )
 from sim_backends.state import AttenuatorChannelState, AttenuatorState, WorldView
 
-SLOTS: Final = {"N7761A": (1,), "N7762A": (1, 3), "N7764A": (1, 3, 5, 7)}
+SLOTS: Final = {
+    "N7761A": (1,),
+    "N7762A": (1, 3),
+    "N7764A": (1, 3, 5, 7),
+    "N7751A": (1,),
+    "N7752A": (1, 3),
+    "81570A": (1,),
+    "81576A": (1,),
+}
 MAX_ATTENUATION_DB: Final = 45.0
 RESOLUTION_DB: Final = 0.001
 WAVELENGTHS_M: Final = (1260e-9, 1640e-9)
@@ -65,7 +75,7 @@ class N7764A(ScpiUnit):
         self._offsets_db = dict.fromkeys(self.state.channels, 0.0)
 
     def identity(self) -> str:
-        return f"Keysight Technologies,{self._model},{self._serial},1.28"
+        return f"{'Agilent' if self._model[0] == '8' else 'Keysight'} Technologies,{self._model},{self._serial},1.28"
 
     def reset(self) -> None:
         """No attenuation, no offset, shutters closed."""

@@ -1,7 +1,8 @@
 """Header patterns as manuals print them.
 
 ``[:SOURce]:POWer[:LEVel]`` has nodes that may be left out; ``:CHANnel<n>:RANGe`` has a numeric suffix, 1 when it is
-left out and within 1..4 when the pattern says ``<n:4>``. Any case, short or long form, the leading colon is optional.
+left out and within 1..4 when the pattern says ``<n:4>``; ``<n:0-4>`` takes an explicit 0 as left out. Any case, short
+or long form, the leading colon is optional.
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ import re
 from typing import Final, NamedTuple
 
 _NODE: Final = re.compile(
-    r"(?P<open>\[*):?(?P<name>\*?[A-Za-z][A-Za-z0-9_]*)(?P<suffix><n(?::(?P<highest>\d+))?>)?(?P<close>\]*)"
+    r"(?P<open>\[*):?(?P<name>\*?[A-Za-z][A-Za-z0-9_]*)(?P<suffix><n(?::(?P<zero>0-)?(?P<highest>\d+))?>)?(?P<close>\]*)"
 )
 
 
 class Node(NamedTuple):
-    """One node of a header pattern; ``highest``: of its suffix, 0 when any is right, -1 when it has
-    none.
+    """One node of a header pattern; ``highest``: of its suffix, 0 when any is right, -1 when it has none;
+    ``zero``: an explicit 0 counts as left out.
     """
 
     short: str
     long: str
     optional: bool
     highest: int
+    zero: bool = False
 
 
 def compile_pattern(pattern: str) -> tuple[Node, ...]:
@@ -39,7 +41,7 @@ def compile_pattern(pattern: str) -> tuple[Node, ...]:
         name = match["name"]
         short = "".join(letter for letter in name if not letter.islower())
         highest = int(match["highest"] or 0) if match["suffix"] else -1
-        nodes.append(Node(short, name.upper(), depth > 0, highest))
+        nodes.append(Node(short, name.upper(), depth > 0, highest, bool(match["zero"])))
         depth -= match["close"].count("]")
     return tuple(nodes)
 
@@ -75,4 +77,4 @@ def _fits(name: str, node: Node) -> int | None:
     digits = name[len(letters) :]
     if letters not in (node.short, node.long) or len(digits) > 9:
         return None
-    return int(digits) or -1  # an explicit 0 is out of range, not left out
+    return int(digits) or (0 if node.zero else -1)  # an explicit 0 is out of range, not left out

@@ -7,12 +7,21 @@ import pytest
 from drivers.keysight_n7764a import N7764A
 from drivers.visa import VisaLibrary
 from labctl.clock import SteppedClock
-from labctl.errors import InstrumentRefused, LimitError, WrongInstrument
-from tests.drivers.scripted import Answer, ScriptedVisa, checked
+from labctl.errors import ConfigError, InstrumentRefused, LimitError, WrongInstrument
+from tests.drivers.scripted import Answer, Script, ScriptedVisa, checked
 
 RESOURCE = "TCPIP0::192.168.10.12::5025::SOCKET"
 OK = '+0,"No error"'
-OPENING = [("*IDN?", "Keysight Technologies,N7764A,DE001,V1.0"), (":SYSTem:ERRor?", OK)]
+
+
+def opening(model: str = "N7764A", slots: tuple[int, ...] = (1, 3, 5, 7), largest_db: float = 45.0) -> Script:
+    pairs: list[tuple[str, Answer]] = [("*IDN?", f"Keysight Technologies,{model},DE001,V1.0"), (":SYSTem:ERRor?", OK)]
+    for slot in slots:
+        pairs += [(f":INPut{slot}:ATTenuation? MAX", f"{largest_db + 2.0:+.8E}"), (f":INPut{slot}:OFFSet?", "+2.0")]
+    return pairs
+
+
+OPENING = opening()
 
 
 def attenuator(*pairs: tuple[str, Answer]) -> tuple[N7764A, ScriptedVisa]:
@@ -93,3 +102,23 @@ def test_another_instrument() -> None:
     visa = ScriptedVisa([("*IDN?", "Keysight Technologies,M8190A,DE001,V1.0")])
     with pytest.raises(WrongInstrument, match="M8190A"):
         N7764A("attenuator", RESOURCE, VisaLibrary(visa), SteppedClock()).open()
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "slots"),
+    [("N7761A", None, (1,)), ("N7762A", None, (1, 3)), ("N7764A", [3], (3,)), ("81576A", [1, 2], (1, 2))],
+)
+def test_slots_are_the_models_own(model: str, given: list[int] | None, slots: tuple[int, ...]) -> None:
+    visa = ScriptedVisa(opening(model, slots, 60.0))
+    made = N7764A("attenuator", RESOURCE, VisaLibrary(visa), SteppedClock(), channels=given)
+    made.open()
+    assert tuple(made.channels) == slots
+    assert made.attenuation_range_db.high == pytest.approx(60.0)
+    visa.finished()
+
+
+@pytest.mark.parametrize(("model", "given"), [("N7762A", [1, 5]), ("81576A", None), ("N7764A", [])])
+def test_slots_that_it_has_not_or_does_not_tell(model: str, given: list[int] | None) -> None:
+    visa = ScriptedVisa(opening(model, ()))
+    with pytest.raises(ConfigError, match="slots"):
+        N7764A("attenuator", RESOURCE, VisaLibrary(visa), SteppedClock(), channels=given).open()

@@ -56,7 +56,7 @@ def test_garbage_keeps_its_length_and_end_and_nothing_else() -> None:
     assert len(garbage) == len(reply)
     assert garbage.endswith(b"\r\n")
     kept = [byte for byte, other in zip(reply, garbage, strict=True) if byte == other]
-    assert bytes(kept) == b"\n\r\r\n"
+    assert bytes(kept) == b"\n\r;\r\n"
 
 
 def test_a_late_answer_comes_with_the_next_one_of_its_own_connection() -> None:
