@@ -37,6 +37,9 @@ CATALOGUE: Final[Mapping[str, tuple[str, ...]]] = {
     "drivers.amonics_aedfa:AEDFA": (_SERIAL,),
     "drivers.ozoptics_dd100mc:DD100MC": (_SERIAL,),
     "drivers.nkt_boostik:Boostik": (_SERIAL,),
+    "drivers.generalphotonics_psy201:PSY201": (_INSTR,),
+    "drivers.thorlabs_mbx:MBX": (_SERIAL,),
+    "drivers.thorlabs_osw:OSW": (_SERIAL,),
 }
 #: Resources asked side by side.
 _WORKERS: Final = 16

@@ -17,6 +17,7 @@ import numpy as np
 
 from labctl.errors import ConfigError
 from labctl.units import db_to_ratio
+from sim_backends.alignment import Alignment
 from sim_backends.config import WorldConfig
 from sim_backends.faults import UNDISTURBED, Disturbance
 from sim_backends.physics import (
@@ -53,7 +54,7 @@ class Launch:
 
     def __init__(self, plane: Float) -> None:
         self.plane = plane
-        self._returned: tuple[float, Float] = (0.0, np.empty(0, np.float32))
+        self._returned: tuple[float, Float] = (math.nan, np.empty(0, np.float32))
 
     def returned(self, amplitude: float) -> Float:
         """The same with bins reversed, times ``amplitude``; the last one is remembered."""
@@ -155,6 +156,7 @@ class Circuit:
         ]
         self._tap = self._drive(places.tap)
         self._clock = self._state(places.modulator_i.partition(":")[0], GeneratorState)
+        self._alignment = Alignment(config, self._state)
 
     def _state(self, unit: str, kind: type[S]) -> S:
         state = self._states.get(unit)
@@ -211,18 +213,30 @@ class Circuit:
         places = self._config.places
         return places.modulator_i.partition(":")[0], places.modulator_q.partition(":")[0]
 
+    def arm_bias(self, place: str) -> float:
+        """Of the arm that an electrode "unit:electrode" turns, were it not there: in V_pi off its null; 0 of none."""
+        arm = self._alignment.arm(place)
+        return 0.0 if arm is None else self._own_biases(self._config.modulator.imbalance(self.time_s))[arm]
+
+    def _own_biases(self, found: IqImbalance) -> tuple[float, float]:
+        """Of both arms without their controllers, in V_pi off their nulls."""
+        physics = self._config.modulator
+        shifts = [self._disturbed(unit).bias_shift for unit in self.modulator_units]
+        return found.bias_i_v / physics.v_pi_i + shifts[0], found.bias_q_v / physics.v_pi_q + shifts[1]
+
     def _imbalance(self) -> IqImbalance:
         """Of the modulator, now."""
         physics = self._config.modulator
         found = physics.imbalance(self.time_s)
-        if not self.disturbances:
+        if not self.disturbances and not self._alignment.biased:
             return found
-        shifts = [self._disturbed(unit).bias_shift for unit in self.modulator_units]
-        return replace(
-            found,
-            bias_i_v=found.bias_i_v + shifts[0] * physics.v_pi_i,
-            bias_q_v=found.bias_q_v + shifts[1] * physics.v_pi_q,
-        )
+        own = self._own_biases(found)
+        bias_i, bias_q = (self._alignment.bias(arm, own[arm], self.time_s) for arm in (0, 1))
+        return replace(found, bias_i_v=bias_i * physics.v_pi_i, bias_q_v=bias_q * physics.v_pi_q)
+
+    def overlaps(self) -> tuple[float, float]:
+        """Power fraction of the light that arrives at the client's and at the server's receiver as they can see it."""
+        return self._alignment.overlaps()
 
     def bins_per_row(self) -> int:
         """The length of the unitary's drive; 0 when it is not driven."""
@@ -332,6 +346,12 @@ class Circuit:
             volts = float(tap.playback.codes[-1]) * tap.amplitude_vpp / 2 / tap.code_max
             fraction = math.cos(math.pi * volts / (2 * physics.v_pi)) ** 2
         return min(1.0, max(0.0, fraction + physics.fraction_error)) if physics.fraction_error else fraction
+
+    def power_seen_w(self, unit: str) -> float:
+        """Mean power at a bias controller's tap, behind the modulator, or behind the attenuator "unit:channel"."""
+        return (
+            self._power_behind_w(0) if self._alignment.watches_modulator(unit) else self.power_behind_attenuator_w(unit)
+        )
 
     def launched_power_w(self) -> float:
         """Mean optical power sent to the client."""

@@ -65,6 +65,16 @@ class Places(StrictModel):
     server_receiver_x: Place
     server_receiver_p: Place
     power_meter: str | None = None
+    bias_i: Place | None = None
+    bias_q: Place | None = None
+    polarisation: str | None = None
+    switch: str | None = None
+
+    @model_validator(mode="after")
+    def _an_electrode_per_arm(self) -> Places:
+        if self.bias_i is not None and self.bias_i == self.bias_q:
+            raise ValueError(f"bias_i and bias_q both name {self.bias_i!r}: an electrode turns one arm")
+        return self
 
 
 class LaserPhysics(StrictModel):
@@ -207,6 +217,18 @@ class MonitorPhysics(StrictModel):
     fraction: Fraction = 0.1
 
 
+class PolarisationPhysics(StrictModel):
+    """``axis``: normalised Stokes parameters that the receivers' local oscillators have, behind the fibres."""
+
+    axis: Annotated[list[float], Field(min_length=3, max_length=3)] = Field(default_factory=lambda: [1.0, 0.0, 0.0])
+
+    @model_validator(mode="after")
+    def _normalised(self) -> PolarisationPhysics:
+        if abs(math.hypot(*self.axis) - 1) > 0.01:
+            raise ValueError("axis must be a unit vector: s1^2 + s2^2 + s3^2 = 1")
+        return self
+
+
 class FaultEntry(StrictModel):
     """A fault (:data:`sim_backends.faults.FAULTS`) of ``unit``, from ``at`` of the lab's clock on, to ``until``."""
 
@@ -238,6 +260,7 @@ class WorldConfig(StrictModel):
     client_receiver: ReceiverPhysics = ReceiverPhysics()
     server_receiver: ReceiverPhysics = ReceiverPhysics()
     monitor: MonitorPhysics = MonitorPhysics()
+    polarisation: PolarisationPhysics = PolarisationPhysics()
     waveform: WaveformWorld | None = None
     faults: list[FaultEntry] = Field(default_factory=list)
 
@@ -258,6 +281,8 @@ class WorldConfig(StrictModel):
                 raise ValueError(f"{name}.cmrr has no effect with a laser that has no rin_db_per_hz")
         if "monitor" in self.model_fields_set and self.places.power_meter is None:
             raise ValueError("monitor.fraction has no effect without places.power_meter")
+        if "polarisation" in self.model_fields_set and self.places.polarisation is None:
+            raise ValueError("polarisation.axis has no effect without places.polarisation")
         if max(point.gain for point in self.amplifier.gain_curve) == 1:
             for name in ("n_sp", "gain_error"):
                 if getattr(self.amplifier, name) != AmplifierPhysics.model_fields[name].default:

@@ -36,7 +36,8 @@ DUAL_KAPPA = 0.5
 class Sampling:
     """How a shot is drawn. ``buffer``: a plane that the received light may be put into; ``threads``: 1 or 2.
 
-    ``attack``: in force, and what the attacker learns by it. ``laser``: its noise, None for a quiet one.
+    ``attack``: in force, and what the attacker learns by it. ``laser``: its noise, None for a quiet one. ``overlaps``:
+    power fraction of the light that the client's and the server's receiver can see.
     """
 
     draws: Draws
@@ -46,6 +47,7 @@ class Sampling:
     laser: LaserNoise | None = None
     wavelength_m: float = 0.0
     bin_rate_hz: float = 0.0
+    overlaps: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Shot:
             generator, self.rows, client.gain, client.n_sp, client.returned_fraction
         )
         #: The client's X quadrature, one per row, shape (M,), in units of its receiver's shot noise.
-        self.measured: Double = self._measure(generator, config.client_receiver.efficiency)
+        self.measured: Double = self._measure(generator, config.client_receiver.efficiency * sampling.overlaps[0])
         self._white = generator.standard_normal((self.rows, 2))
 
     def _noisy(self, launch: Launch) -> Launch:
@@ -124,7 +126,7 @@ class Shot:
     @cached_property
     def received(self) -> Float:
         """The server's plane (2, M, B) in its receiver's shot-noise units, bins as they arrive: reversed."""
-        coupling = DUAL_KAPPA * self._receiver.efficiency
+        coupling = DUAL_KAPPA * self._receiver.efficiency * self._sampling.overlaps[1]
         isotropic = 1 + self._electronic[1] + coupling * self._channel.injected
         plane = self._plane(coupling * self._channel.back, isotropic, self._noise.returned, self._white, 1.0)
         return plane if self._laser is None else self._laser.at_server(plane)
@@ -139,7 +141,8 @@ class Shot:
         moments = TapMoments.of(client.gain, client.n_sp, client.returned_fraction)
         excess = moments.returned_excess(self._noise.measured, generator.standard_normal(shape))
         white = generator.standard_normal(shape)
-        return self._plane(self._channel.back, self._channel.injected, excess, white, 0.0)
+        seen = self._sampling.overlaps[1]
+        return self._plane(seen * self._channel.back, seen * self._channel.injected, excess, white, 0.0)
 
     def _plane(self, power: float, isotropic: float, in_b: Double, white: Double, vacuum: float) -> Float:
         """Means times sqrt(power) with noise: ``in_b`` in the collected mode, of which ``vacuum`` is its vacuum's, and

@@ -95,6 +95,46 @@ class DigitizerState:
 
 
 @dataclass
+class BiasElectrodeState:
+    """One electrode of a bias controller, which turns an arm of a modulator by V_pi with ``v_pi_v`` volts.
+
+    ``point``: where it holds the arm, in V_pi off its null, missed by ``error_v``; None: it holds nothing, and applies
+    ``voltage_v``. ``dither_vpp``, ``dither_hz``: its pilot tone, 0 V without.
+    """
+
+    v_pi_v: float = 5.0
+    point: float | None = None
+    error_v: float = 0.0
+    voltage_v: float = 0.0
+    dither_vpp: float = 0.0
+    dither_hz: float = 0.0
+
+
+@dataclass
+class BiasState:
+    """A bias controller's electrodes, number 1 first."""
+
+    electrodes: list[BiasElectrodeState] = field(default_factory=list)
+
+
+@dataclass
+class PolarisationState:
+    """``stokes``: of the light that leaves a polarisation controller, normalised; all states in turn while
+    ``scrambling``.
+    """
+
+    stokes: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    scrambling: bool = False
+
+
+@dataclass
+class SwitchState:
+    """Which fibre an optical switch connects its common one to, from 1."""
+
+    position: int = 1
+
+
+@dataclass
 class ChannelRecord:
     """One digitizer channel's record before quantisation; the front end owns it and may overwrite ``samples``.
 
@@ -124,4 +164,10 @@ class WorldView(Protocol):
 
     def optical_power_w(self, unit: str) -> float:
         """Mean power at the place where this unit (power meter, amplifier input) looks."""
+        ...
+
+    def arm_bias(self, unit: str, electrode: int) -> float:
+        """Of the modulator's arm that an electrode (from 1) of this bias controller turns, were it not there: in V_pi
+        off the arm's null; 0 for one that is connected to nothing.
+        """
         ...

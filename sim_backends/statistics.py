@@ -41,7 +41,8 @@ COVERED: Final[dict[str, frozenset[str]]] = {
     "server_receiver": frozenset({"efficiency", "electronic_noise", "volts_per_snu", "reference_power"}),
     "monitor": frozenset({"fraction"}),
 }
-_WHOLE: Final = ("units", "places")
+#: Places of instruments that change the light, of whose settings the shortcut knows nothing.
+UNKNOWN_PLACES: Final = ("bias_i", "bias_q", "polarisation", "switch")
 
 
 def not_covered(config: WorldConfig) -> list[str]:
@@ -52,7 +53,9 @@ def not_covered(config: WorldConfig) -> list[str]:
         if table in COVERED:
             keys = type(value).model_fields.items()
             found += [f"{table}.{key}" for key, at in keys if key not in COVERED[table] and _is_set(value, key, at)]
-        elif table not in _WHOLE and _is_set(config, table, field):
+        elif table == "places":
+            found += [f"places.{key}" for key in UNKNOWN_PLACES if getattr(value, key) is not None]
+        elif table != "units" and _is_set(config, table, field):
             found.append(table)
     return found
 

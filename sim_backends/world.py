@@ -197,7 +197,11 @@ class World:
             return self.circuit.emitted_power_w() * self._config.monitor.fraction
         if unit == self._config.places.amplifier:
             return self.circuit.launched_power_w()
-        return self.circuit.power_behind_attenuator_w(unit)
+        return self.circuit.power_seen_w(unit)
+
+    def arm_bias(self, unit: str, electrode: int) -> float:
+        """Of the arm that a bias controller's electrode turns, without it: in V_pi off its null."""
+        return self.circuit.arm_bias(f"{unit}:{electrode}")
 
     def acquire(
         self, unit: str, channels: Sequence[int], sample_interval_s: float, samples: int
@@ -280,6 +284,7 @@ class World:
             self._laser_noise(circuit.bin_rate_hz),
             circuit.wavelength_m(),
             circuit.bin_rate_hz,
+            circuit.overlaps(),
         )
         shot = Shot(self._config, launch, circuit.client(shape[2]), factors, sampling)
         self._count += 1

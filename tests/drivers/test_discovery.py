@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
@@ -76,3 +77,25 @@ def test_the_sockets_of_a_host() -> None:
 def test_no_such_library() -> None:
     with pytest.raises(ConfigError, match="no VISA library"):
         discovery.visible("@nothing")
+
+
+def test_instruments_beside_the_main_path_are_told_apart(tmp_path: Path) -> None:
+    """Bias controllers of both firmwares, a switch and an amplifier answer on serial lines that look alike."""
+    beside = {
+        "bias": ("thorlabs_mbx:MBX", "ASRL11::INSTR", "", "BiasController"),
+        "terse": ("thorlabs_mbx:MBX", "ASRL12::INSTR", 'ack = "some", eol = "CR", ', "BiasController"),
+        "switch": ("thorlabs_osw:OSW", "ASRL13::INSTR", "", "OpticalSwitch"),
+        "pol": ("generalphotonics_psy201:PSY201", "GPIB0::5::INSTR", "", "PolarisationController"),
+    }
+    text = IDEAL.read_text(encoding="utf-8")
+    for name, (driver, resource, options, _) in beside.items():
+        unit = f'{name} = {{ {options}model = "{driver.partition(":")[0]}" }}'
+        text = text.replace("[world.units]\n", f"[world.units]\n{unit}\n")
+        text += f'\n[instruments.{name}]\ndriver = "drivers.{driver}"\nresource = "{resource}"\n'
+    path = tmp_path / "more.bench.toml"
+    path.write_text(text, encoding="utf-8")
+    resources = [resource for _, resource, _, _ in beside.values()]
+    found = discovery.recognised(f"{path}@labctl", [*resources, "ASRL/dev/ttyUSB0::INSTR"])
+    expected = [(f"drivers.{driver}", kind) for driver, _, _, kind in beside.values()]
+    assert [(each.driver, each.kind) for each in found[:-1]] == expected
+    assert found[-1].driver == "drivers.amonics_aedfa:AEDFA"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,17 +115,20 @@ class BareBench:
         return shot.measured, plane[0] + 1j * plane[1]
 
 
-def bare_bench(seed: int, peak: float, **physics: Any) -> BareBench:
-    """A bench whose modulator reaches quadrature amplitudes of ``peak``; ``physics``: tables of [world] to change."""
+def bare_bench(seed: int, peak: float, beside: Mapping[str, Any] | None = None, **physics: Any) -> BareBench:
+    """A bench whose modulator reaches quadrature amplitudes of ``peak``; ``physics``: tables of [world] to change.
+
+    ``beside``: states of further units.
+    """
     amplifier = {"gain_curve": [{"pump": "0 A", "gain": 1.0}, {"pump": "99 A", "gain": 100.0}]}
     tables: dict[str, Any] = {
-        "units": {name: {"model": "x"} for name in _units()},
+        "units": {name: {"model": "x"} for name in (*_units(), *(beside or {}))},
         "places": PLACES,
         **physics,
         "amplifier": {**amplifier, **physics.get("amplifier", {})},
     }
     world = World(WorldConfig.model_validate(tables))
-    units = _units()
+    units = {**_units(), **(beside or {})}
     world.connect({name: HandSetUnit(name, state) for name, state in units.items()})
     world.reset(seed)
     laser, voa = units["laser"], units["voa"].channels[1]

@@ -29,6 +29,7 @@ class QuietWorld:
     def __init__(self) -> None:
         self.time_s = 0.0
         self.power_w: dict[str, float] = {}
+        self.bias = 0.0
 
     def now(self) -> float:
         return self.time_s
@@ -43,6 +44,9 @@ class QuietWorld:
 
     def optical_power_w(self, unit: str) -> float:
         return self.power_w.get(unit, 0.0)
+
+    def arm_bias(self, unit: str, electrode: int) -> float:
+        return self.bias
 
 
 class Client:

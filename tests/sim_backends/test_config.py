@@ -58,6 +58,20 @@ def test_ideal_is_ideal() -> None:
         ('"attenuator:1", "attenuator:3"', '"attenuator:1", "voa:3"', "places.attenuators names 'voa:3'"),
         ('laser = { model = "santec_tsl570" }', "laser = {}", "'units.laser.model' is missing"),
         ('power_meter = { model = "thorlabs_pm100d" }\n', "", "places.power_meter names 'power_meter'"),
+        ("[world.places]\n", '[world.places]\nswitch = "osw"\n', "places.switch names 'osw'"),
+        ("[world.places]\n", '[world.places]\nbias_i = "laser"\n', "'places.bias_i'"),
+        (
+            "[world.places]\n",
+            '[world.places]\nbias_i = "laser:1"\nbias_q = "laser:1"\n',
+            "bias_i and bias_q both name 'laser:1'",
+        ),
+        ("[world.modulator]\n", "[world.polarisation]\naxis = [1.0, 0.0]\n[world.modulator]\n", "'polarisation.axis'"),
+        ("[world.modulator]\n", "[world.polarisation]\naxis = [1.0, 1.0, 0.0]\n[world.modulator]\n", "unit vector"),
+        (
+            "[world.modulator]\n",
+            "[world.polarisation]\naxis = [0.0, 0.0, 1.0]\n[world.modulator]\n",
+            "polarisation.axis has no effect without places.polarisation",
+        ),
     ],
 )
 def test_mistakes(tmp_path: Path, old: str, new: str, said: str) -> None:

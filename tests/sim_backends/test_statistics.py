@@ -205,6 +205,14 @@ def test_what_the_shortcut_does_not_know_is_refused(change: dict[str, Any], name
         LayerLight(world, 2.0, 0.5)
 
 
+@pytest.mark.parametrize("place", ["bias_i", "bias_q", "polarisation", "switch"])
+def test_instruments_that_change_the_light_are_refused(place: str) -> None:
+    plain = world_of()
+    named = "tap:1" if place.startswith("bias") else "tap"
+    world = plain.model_copy(update={"places": plain.places.model_copy(update={place: named})})
+    assert not_covered(world) == [f"places.{place}"]
+
+
 def test_the_shipped_bench_can_be_opened() -> None:
     assert open_light(bench_path("ideal"), 2.0, 0.5).collects_exactly
 
