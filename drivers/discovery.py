@@ -26,7 +26,9 @@ _SERIAL: Final = r"ASRL.*::INSTR"
 CATALOGUE: Final[Mapping[str, tuple[str, ...]]] = {
     "drivers.santec_tsl570:TSL570": (_SOCKET.format(5000), _INSTR),
     "drivers.keysight_m8190a:M8190A": (_SOCKET.format(5025), _INSTR),
+    "drivers.keysight_33600a:Trueform": (_SOCKET.format(5025), _INSTR),
     "drivers.keysight_infiniivision:InfiniiVision": (_SOCKET.format(5025), _INSTR),
+    "drivers.rohdeschwarz_rto6:RTO6": (_SOCKET.format(5025), _INSTR),
     "drivers.keysight_n7764a:N7764A": (_SOCKET.format(5025), _INSTR),
     "drivers.tektronix_awg5200:AWG5200": (_SOCKET.format(4000), _INSTR),
     "drivers.tektronix_mso:MSO": (_SOCKET.format(4000), _INSTR),

@@ -15,17 +15,13 @@ Not simulated: analogue bandwidth, triggering on a waveform, averages, FastFrame
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
 
-import numpy as np
-
+from sim_backends.recording import record_around_trigger
 from sim_backends.scpi import Block, Boolean, Choice, Integer, ScpiError, command, query
 from sim_backends.scpi_values import Parameter, Reply, Token
 from sim_backends.state import ChannelRecord
 from sim_backends.tektronix_mso_record import Record, bits_at, shown
 from sim_backends.tektronix_mso_setup import Keyword, MsoSetup
-
-MAX_DELAY_SAMPLES: Final = 50_000_000
 
 
 class _Run(Parameter[bool]):
@@ -114,32 +110,21 @@ class Mso(MsoSetup):
         numbers = tuple(number for number, channel in enumerate(self.channels, start=1) if channel.display)
         points, rate_hz = self.record_points, self.rate_hz
         before = self.samples_before_trigger() if triggered else 0
-        blank, skipped = max(0, min(points, before)), max(0, -before)
-        if skipped > MAX_DELAY_SAMPLES:
-            raise ScpiError(-221, "the delay is too long to be simulated")
-        wanted = points - blank + skipped
-        inputs = self.world.acquire(self.name, numbers, 1 / rate_hz, wanted) if wanted and numbers else {}
-        for number in numbers:
-            made = self._converted(number, inputs.get(number), skipped, blank)
-            self._records[number] = replace(made, rate_hz=rate_hz, trigger=before)
+        inputs = record_around_trigger(self.world, self.name, numbers, 1 / rate_hz, points, before)
+        for number, read in inputs.items():
+            self._records[number] = replace(self._converted(number, read), rate_hz=rate_hz, trigger=before)
         self._acquisitions += 1
         if self.stop_after == "SEQUENCE":
             self._running = False
         self.operation_finished()
 
-    def _converted(self, number: int, read: ChannelRecord | None, skipped: int, blank: int) -> Record:
+    def _converted(self, number: int, read: ChannelRecord) -> Record:
         channel = self.channels[number - 1]
         bits = self.fixed_bits or bits_at(
             self.rate_hz, high_resolution=self.mode == "HIRES", fastest_12_bits_hz=self.fastest_12_bits_hz
         )
-        if read is None:
-            samples, volts_per_unit = np.zeros(blank, np.float32), 1.0
-        else:
-            samples, volts_per_unit = read.samples[skipped:], read.volts_per_unit
-            if blank:
-                samples = np.concatenate([np.zeros(blank, np.float32), samples])
         sign = -1.0 if channel.inverted else 1.0
-        return Record.of(samples, sign * volts_per_unit, channel.scale_v, channel.zero_v, bits)
+        return Record.of(read.samples, sign * read.volts_per_unit, channel.scale_v, channel.zero_v, bits)
 
     # ---- read-out -----------------------------------------------------------------------------
 

@@ -28,6 +28,8 @@ SHIPPED: Final = "ideal bench"
 _SUCCESS: Final = StatusCode.success
 _TERMINATED: Final = StatusCode.success_termination_character_read
 _SIM_KIND: Final = (InterfaceType.tcpip, "INSTR")
+#: What is told of the resource manager's own session; some clients look at it before they open anything.
+_OF_THE_MANAGER: Final = {int(ResourceAttribute.resource_manufacturer_name): "labctl"}
 
 # pyvisa refers to its libraries weakly, and a laboratory must outlive a program's last look at it.
 _in_use: dict[str, LabctlVisaLibrary] = {}
@@ -220,7 +222,12 @@ class LabctlVisaLibrary(VisaLibraryBase):
         session: AnySession,
         attribute: constants.ResourceAttribute | constants.EventAttribute,
     ) -> tuple[Any, StatusCode]:
-        """Also where the connection is lost."""
+        """Also where the connection is lost, and of the resource manager."""
+        if self._manager and session == self._manager:
+            told = _OF_THE_MANAGER.get(int(attribute))
+            if told is None:
+                self._fail(session, StatusCode.error_nonsupported_attribute)
+            return told, self.handle_return_value(session, _SUCCESS)
         value, status = self._session(session).get(int(attribute))
         return value, self.handle_return_value(session, status)
 

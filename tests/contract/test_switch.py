@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.errors import LimitError
+from labctl.errors import InstrumentLost, LimitError
 from labctl.interfaces import OpticalSwitch
 from tests.contract.bench import ContractBench
 
@@ -41,4 +41,6 @@ def test_after_a_failure_it_is_still_where_it_was(simulated: ContractBench) -> N
     switch.set_position(2)
     simulated.lab.inject_fault(switch.name, "UNPLUG")
     simulated.lab.clear_faults()
+    with pytest.raises(InstrumentLost, match=switch.name):
+        switch.position()
     assert switch.position() == 2

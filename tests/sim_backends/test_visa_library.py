@@ -345,3 +345,11 @@ def test_threads_with_their_own_sessions_do_not_mix_answers(manager: pyvisa.Reso
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_the_manager_says_whose_library_it_is(manager: pyvisa.ResourceManager) -> None:
+    """Vendors' clients look at it before they open anything."""
+    name = constants.ResourceAttribute.resource_manufacturer_name
+    assert manager.visalib.get_attribute(manager.session, name)[0] == "labctl"
+    with pytest.raises(VisaIOError, match="VI_ERROR_NSUP_ATTR"):
+        manager.visalib.get_attribute(manager.session, constants.ResourceAttribute.timeout_value)
