@@ -16,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 import sim_backends
+from drivers.discovery import CATALOGUE
 from labctl.config import BenchConfig, RunConfig
 from labctl.schema import StrictModel
 from sim_backends.config import WorldConfig
@@ -171,3 +172,11 @@ def test_commands_of_sim() -> None:
 def test_faults() -> None:
     section = LAB_PAGE.partition("\n## Faults\n")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `([A-Z]+)` \|", section, re.MULTILINE)) == set(FAULTS)
+
+
+def test_every_driver_of_the_catalogue_is_documented_with_its_options() -> None:
+    page = (ROOT / "docs" / "reference" / "instruments.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(drivers\.\w+:\w+)` \|", page)) == set(CATALOGUE)
+    assert set(re.findall(r"^\| `(drivers\.\w+:\w+)` \|", FILES_PAGE, re.MULTILINE)) == set(CATALOGUE)
+    modules = {driver.partition(":")[0].partition(".")[2] for driver in CATALOGUE}
+    assert {model for model, _ in documented_options().items()} == modules
