@@ -12,7 +12,16 @@ from labctl.config import pump_for_gain
 from labctl.dsp.recording import Recording
 from labctl.errors import CalibrationError, GateError
 from labctl.experiment import Experiment
-from labctl.interfaces import Amplifier, Attenuator, Digitizer, Laser, PowerMeter, SimulationControl, WaveformGenerator
+from labctl.interfaces import (
+    Amplifier,
+    Attenuator,
+    BiasController,
+    Digitizer,
+    Laser,
+    PowerMeter,
+    SimulationControl,
+    WaveformGenerator,
+)
 from labctl.limits import Monitor, Watch
 from labctl.optics.drive import Timing
 from labctl.optics.homodyne import CollectedMode, DualQuadrature
@@ -87,7 +96,8 @@ class Assembly:
         monitor = None
         if config.monitor is not None:
             monitor = Monitor(config.monitor, bench.part(config.monitor.instrument, PowerMeter))
-        watch = Watch(laser, config.laser.power, attenuators, amplifier, monitor)
+        biases = [bench.part(name, BiasController) for name in config.modulator.bias]
+        watch = Watch(laser, config.laser.power, attenuators, amplifier, monitor, biases)
         return cls(
             experiment,
             laser,
@@ -127,18 +137,28 @@ class Assembly:
         bench, limits = self.experiment.bench, GateLimits()
         for name, role in (("client_receiver", bench.client_receiver), ("server_receiver", bench.server_receiver)):
             check_clearance(name, role.electronic_noise, limits)
-        self._calibrate()
+        dark = self._dark()
+        for bias in self.watch.biases:  # behind closed shutters: an arm off its null lets everything through
+            self.laser.set_emission(True)
+            bias.lock("null")
+        self._calibrate(dark)
         self.transmitter.set_light(True)
         self.amplifier.set_emission(True)
 
-    def _calibrate(self) -> None:
+    def _dark(self) -> Recording | None:
+        """Of a sampling receiver, with everything dark."""
+        wave = self.experiment.bench.waveform
+        if self.sampled is None or wave is None:
+            return None
+        return self._bright_shot(self.sampled, wave.calibration_symbols)
+
+    def _calibrate(self, dark: Recording | None) -> None:
         """A sampling receiver's constants: records with everything dark, with the local oscillator alone, and of a
         bright frame that passes the client by, its amplifier unpumped.
         """
         receiver, wave = self.sampled, self.experiment.bench.waveform
-        if receiver is None or wave is None:
+        if receiver is None or wave is None or dark is None:
             return
-        dark = self._bright_shot(receiver, wave.calibration_symbols)
         self.laser.set_emission(True)
         vacuum = self._bright_shot(receiver, wave.calibration_symbols)
         self.transmitter.set_light(True)

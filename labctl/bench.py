@@ -111,6 +111,7 @@ class Bench:
             (config.server_receiver.digitizer, Digitizer),
             *((drive.instrument, WaveformGenerator) for drive in drives),
             *((each.instrument, Attenuator) for each in config.modulator.attenuators),
+            *((name, BiasController) for name in config.modulator.bias),
         ]
         if config.monitor is not None:
             parts.append((config.monitor.instrument, PowerMeter))

@@ -87,12 +87,16 @@ class LaserRole(StrictModel):
 
 
 class ModulatorRole(StrictModel):
-    """The server's transmitter. ``loss``: laser to launch with the attenuators at 0 dB and both arms fully open."""
+    """The server's transmitter. ``loss``: laser to launch with the attenuators at 0 dB and both arms fully open.
+
+    ``bias``: controllers that hold its arms, locked at null before light is sent, and watched while it is.
+    """
 
     in_phase: DriveRef
     quadrature: DriveRef
     attenuators: Annotated[list[ChannelRef], Field(min_length=1)]
     loss: Decibels
+    bias: list[str] = Field(default_factory=list)
 
 
 class UnitaryRole(StrictModel):
@@ -252,7 +256,8 @@ class BenchConfig(StrictModel):
 
     @model_validator(mode="after")
     def _instruments_exist(self) -> BenchConfig:
-        for key, name in _references(self, ""):
+        named = [*_references(self, ""), *(("modulator.bias", name) for name in self.modulator.bias)]
+        for key, name in named:
             if name not in self.instruments:
                 raise ValueError(f"{key} names {name!r}, which is not in [instruments]")
         if len(self.client_receiver.channels) != 1:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from labctl.config import MonitorRole
 from labctl.errors import InterlockError
-from labctl.interfaces import Amplifier, Attenuator, Laser, PowerMeter
+from labctl.interfaces import Amplifier, Attenuator, BiasController, Laser, PowerMeter
 
-#: The amplifier is asked again before the next image when either has passed since the last time: on its slow line an
-#: answer takes longer than an image.
-ASK_AMPLIFIER_AFTER_S = 0.25
-ASK_AMPLIFIER_AFTER_IMAGES = 10
+#: Amplifier and bias are asked again before the next image when either has passed since the last time: on their slow
+#: lines an answer takes longer than an image.
+ASK_SLOW_AFTER_S = 0.25
+ASK_SLOW_AFTER_IMAGES = 10
 
 REMEDY = "Find out why, put the bench in order, and start the run again."
 
@@ -34,11 +34,12 @@ class Watch:
     attenuators: Sequence[tuple[Attenuator, int]]
     amplifier: Amplifier
     monitor: Monitor | None = None
+    biases: Sequence[BiasController] = ()
 
     def check(self) -> None:
         """Raises InterlockError naming the instrument whose condition does not hold."""
         self.check_light()
-        self.check_amplifier()
+        self.check_slow()
 
     def check_light(self) -> None:
         """Laser, shutters and monitor power. Raises InterlockError."""
@@ -52,11 +53,14 @@ class Watch:
         if self.monitor is not None:
             self._check_power(self.monitor)
 
-    def check_amplifier(self) -> None:
-        """The pump, and the interlock loop when it is off. Raises InterlockError."""
+    def check_slow(self) -> None:
+        """The pump, and the interlock loop when it is off; the modulator's bias. Raises InterlockError."""
         if not self.amplifier.emission():
             why = "the interlock is open" if self.amplifier.interlock_open() else "the pump is off"
             raise InterlockError(f"{self.amplifier.name}: {why} while the run needs it", REMEDY)
+        for bias in self.biases:
+            if not bias.locked():
+                raise InterlockError(f"{bias.name}: the modulator's bias is not locked while the run needs it", REMEDY)
 
     def _check_power(self, monitor: Monitor) -> None:
         expected = self.laser_power_w * monitor.role.fraction
@@ -70,7 +74,7 @@ class Watch:
 
 
 class Rounds:
-    """Reads the interlocks before each image, the amplifier's not each time."""
+    """Reads the interlocks before each image, those on slow lines not each time."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
@@ -84,7 +88,7 @@ class Rounds:
     def before_image(self, now_s: float) -> None:
         """Read what is due ``now_s`` by the bench's clock. Raises InterlockError."""
         self._watch.check_light()
-        if now_s >= self._due_s or self._images >= ASK_AMPLIFIER_AFTER_IMAGES:
-            self._watch.check_amplifier()
-            self._due_s, self._images = now_s + ASK_AMPLIFIER_AFTER_S, 0
+        if now_s >= self._due_s or self._images >= ASK_SLOW_AFTER_IMAGES:
+            self._watch.check_slow()
+            self._due_s, self._images = now_s + ASK_SLOW_AFTER_S, 0
         self._images += 1

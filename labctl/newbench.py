@@ -7,6 +7,7 @@ no run rests on a value that nobody measured.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
@@ -81,7 +82,7 @@ def _parts(named: dict[str, FoundInstrument]) -> Iterator[str]:
         for index in range(6)
     ]
     attenuator = _pick(_of(named, "Attenuator"), 0, "attenuator")
-    meters = _of(named, "PowerMeter")
+    meters, biases = _of(named, "PowerMeter"), _of(named, "BiasController")
     yield "# --- the parts they play: CHECK which box stands where ---\n"
     yield _table(
         "laser",
@@ -96,6 +97,7 @@ def _parts(named: dict[str, FoundInstrument]) -> Iterator[str]:
             f"quadrature = {drives[1]}",
             f'attenuators = [{{ instrument = "{attenuator}", channel = 1 }}]',
             'loss = "6 dB"                            # laser to launch, at full transmission',
+            *([f"bias = {json.dumps(biases)}"] if biases else []),
         ],
     )
     ways = ("forward_coupler", "forward_phase", "return_coupler", "return_phase")

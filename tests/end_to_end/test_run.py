@@ -11,7 +11,7 @@ from labctl.engine import RunControl
 from labctl.errors import InstrumentLost, InterlockError
 from labctl.events import Event, EventBus, LayerMeasured, LightOff, RunStarted
 from labctl.experiment import load_experiment
-from labctl.limits import ASK_AMPLIFIER_AFTER_IMAGES
+from labctl.limits import ASK_SLOW_AFTER_IMAGES
 from labctl.record import open_run
 from labctl.session import run, run_experiment
 from labctl.shipped import bench_path
@@ -160,7 +160,7 @@ def test_any_one_instrument_unplugged(lab: Lab, name: str, fault: str) -> None:
     assert error.message.startswith(f"{name}: ")
     assert error.remedy
     assert (followed.outcome.finished.status, followed.outcome.verdict) == ("failed", None)
-    late = ASK_AMPLIFIER_AFTER_IMAGES if name == "amplifier" else 0
+    late = ASK_SLOW_AFTER_IMAGES if name == "amplifier" else 0
     assert 2 <= followed.outcome.finished.images <= 2 + late
     # Everybody was told; all but the lost one said that they are dark, and are.
     readback = {state.instrument: state for state in followed.light_off.readback}

@@ -8,7 +8,7 @@ import pytest
 
 from labctl.bench import Bench, open_bench
 from labctl.errors import InterlockError
-from labctl.limits import ASK_AMPLIFIER_AFTER_IMAGES, ASK_AMPLIFIER_AFTER_S, Monitor, Rounds, Watch
+from labctl.limits import ASK_SLOW_AFTER_IMAGES, ASK_SLOW_AFTER_S, Monitor, Rounds, Watch
 from tests.fakes import FakeLibrary, fake_bench, use_fakes
 
 
@@ -88,11 +88,11 @@ def pump_off_is_seen_after(bench: Bench, image_s: float) -> int:
 
 
 def test_the_amplifier_is_asked_after_some_images(bench: Bench) -> None:
-    assert pump_off_is_seen_after(bench, image_s=1e-3) == ASK_AMPLIFIER_AFTER_IMAGES
+    assert pump_off_is_seen_after(bench, image_s=1e-3) == ASK_SLOW_AFTER_IMAGES
 
 
 def test_the_amplifier_is_asked_after_some_time(bench: Bench) -> None:
-    assert pump_off_is_seen_after(bench, image_s=0.6 * ASK_AMPLIFIER_AFTER_S) == 2
+    assert pump_off_is_seen_after(bench, image_s=0.6 * ASK_SLOW_AFTER_S) == 2
 
 
 def test_everything_else_is_read_before_each_image(bench: Bench) -> None:

@@ -28,6 +28,8 @@ WHOLE = [
     found("Digitizer", 40),
     found("Digitizer", 41),
     found("PowerMeter", 50),
+    found("BiasController", 60),
+    found("BiasController", 61),
     FoundInstrument("ASRL3::INSTR", problem="says nothing"),
 ]
 
@@ -47,7 +49,8 @@ def test_it_is_refused_until_all_is_decided_and_a_bench_then(tmp_path: Path) -> 
     bench = load_bench(path)
     assert bench.visa_library == "@py"
     assert bench.calibrated_at == DATE
-    assert len(bench.instruments) == 10
+    assert len(bench.instruments) == 12
+    assert bench.modulator.bias == ["bias_controller_1", "bias_controller_2"]
     assert bench.laser.instrument == "laser"
     assert [bench.modulator.in_phase.instrument, bench.unitary.return_phase.instrument] == ["awg_1", "awg_3"]
     assert bench.tap.instrument == "awg_4"
