@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labctl.errors import ConfigError, GateError
 from labctl.protocol.estimation import Estimate, Receiver, ResidualSums, estimate, pool
@@ -243,6 +245,28 @@ def test_what_is_common_to_all_does_not_average_out() -> None:
     assert widths[0] < 1e-3
     assert widths[1] == pytest.approx(2 * normal_quantile(0.95) * value * relative, rel=0.01)
     assert real.unit_relative_se == pytest.approx(math.sqrt(2e-6) * math.hypot(1.1, 0.1))
+
+
+@given(
+    st.integers(33, 10**6),
+    st.floats(0.01, 10.0),
+    st.floats(-0.2, 1.2),
+    st.floats(0.5, 2.0),
+    st.sampled_from([math.inf, 200.0, 1e6]),
+    st.sampled_from([0.0, 0.01]),
+    st.sampled_from([0.5, 0.95, 0.999]),
+)
+def test_limits_are_the_intervals_of_the_parameters(
+    samples: int, light: float, t: float, noise: float, calibration: float, efficiency_se: float, confidence: float
+) -> None:
+    receiver = Receiver(0.5, 0.8, 1.1, calibration, efficiency_se)
+    ss = light * samples
+    found = estimate(ResidualSums(samples, ss, t * ss, t**2 * ss + noise * samples), receiver)
+    for each in (found, pool([found] * 3)):
+        got = limits(each, receiver, confidence)
+        expected = (transmittance(each, receiver), excess_noise(each, receiver))
+        for ends, parameter in zip(got, expected, strict=True):
+            assert list(ends) == pytest.approx(list(parameter.interval(confidence)), rel=1e-9, abs=1e-12)
 
 
 def test_worst_case_for_the_leakage() -> None:
