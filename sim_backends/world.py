@@ -6,11 +6,12 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.errors import LimitError
 from sim_backends.attacks import Attack, Spoils
 from sim_backends.circuit import Circuit, Launch
 from sim_backends.config import ReceiverPhysics, WorldConfig
@@ -49,6 +50,12 @@ class Grid:
             return np.arange(0, self.samples * stride, stride, dtype=np.int64)
         bins: NDArray[np.int64] = np.floor(np.arange(self.samples) * self.bins_per_sample + 1e-6).astype(np.int64)
         return bins
+
+
+#: Time bins of one shot: 1 GiB for the two quadratures.
+MOST_BINS: Final = 1 << 27
+#: Shapes of shots that have a place in memory ready: as many as a network has layers, within reason.
+KEPT_BUFFERS: Final = 8
 
 
 class SimulatedUnit(Protocol):
@@ -209,6 +216,13 @@ class World:
         """What a digitizer's inputs carry from the trigger on; unconnected inputs carry nothing."""
         places = self._config.places
         grid = Grid(sample_interval_s * self.circuit.bin_rate_hz, samples)
+        if grid.bins_covered > MOST_BINS:
+            raise LimitError(
+                unit,
+                f"a record of {sample_interval_s * samples:.3g} s covers {grid.bins_covered:.3g} time bins;"
+                f" the simulated lab has {MOST_BINS} at most",
+                "Record for a shorter time.",
+            )
         shot = self._shot or self._new_shot(grid.bins_covered)
         self._shot = shot
         records = {}
@@ -274,6 +288,8 @@ class World:
         factors = (self._config.client_receiver.lo_factor(power_w), self._config.server_receiver.lo_factor(power_w))
         shape = launch.plane.shape
         if shape not in self._buffers:
+            while len(self._buffers) >= KEPT_BUFFERS:
+                del self._buffers[next(iter(self._buffers))]
             self._buffers[shape] = new_plane(*shape[1:])
         self._draws = Draws(self._seed, self._key, self._count)
         sampling = Sampling(

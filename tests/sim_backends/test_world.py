@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from labctl.errors import LimitError
 from labctl.protocol.encoding import pack_data, pack_rows
 from labctl.protocol.rowmodel import AmplifierTap
 from sim_backends.state import DigitizerState, GeneratorState, Playback
-from sim_backends.world import World
+from sim_backends.world import KEPT_BUFFERS, World
 from tests.physics.bare_bench import RATE_HZ, BareBench, bare_bench
 
 SIGMAS = 4.5
@@ -250,6 +251,16 @@ def test_rows_that_the_unitary_is_not_driven_for_pass_as_vacuum() -> None:
 
 
 # --- acquisitions ------------------------------------------------------------------------------------
+
+
+def test_memory_is_bounded_whatever_is_recorded() -> None:
+    """A record that would take the machine's memory is refused, and many lengths do not pile up."""
+    lab = Lab()
+    with pytest.raises(LimitError, match=r"server: a record of 60 s covers 6e\+10 time bins"):
+        lab.world.acquire("server", [1], 60.0 / 1000, 1000)
+    for bins in range(1, 40):
+        lab.world.acquire("server", [1], 1 / RATE_HZ, 50 * MODES + bins)
+    assert len(lab.world._buffers) <= KEPT_BUFFERS
 
 
 def test_unconnected_inputs_carry_nothing() -> None:
