@@ -10,6 +10,7 @@
 # make clean   remove the environment, builds and caches; run files stay
 #
 # Arguments: make demo DEMO_ARGS="--images 50"   make test PYTEST_ARGS="-k world -x"
+#            make pytest PYTEST_WORKERS=   (one process, for a debugger)
 #            make demo PYTHON=/path/to/python3.12
 
 BIN := .venv/bin
@@ -17,6 +18,8 @@ DEMO_ARGS :=
 BENCH_ARGS :=
 SOAK_ARGS :=
 PYTEST_ARGS :=
+# A process per processor, each with files of its own; none: all in one.
+PYTEST_WORKERS := --numprocesses=auto --dist=worksteal
 LOCK_ARGS :=
 
 export PYTHON
@@ -43,9 +46,9 @@ lint: env
 # Offscreen unless QT_QPA_PLATFORM=xcb asks for windows; those need a display, if only a virtual one.
 pytest:
 	@if [ "$${QT_QPA_PLATFORM:-offscreen}" = xcb ] && [ -z "$$DISPLAY" ]; then \
-	    exec xvfb-run --auto-servernum $(BIN)/pytest $(PYTEST_ARGS); \
+	    exec xvfb-run --auto-servernum $(BIN)/pytest $(PYTEST_WORKERS) $(PYTEST_ARGS); \
 	else \
-	    exec $(BIN)/pytest $(PYTEST_ARGS); \
+	    exec $(BIN)/pytest $(PYTEST_WORKERS) $(PYTEST_ARGS); \
 	fi
 
 bench: env

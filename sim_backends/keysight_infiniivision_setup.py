@@ -14,9 +14,22 @@ from typing import Final
 from labctl.errors import ConfigError
 from sim_backends.keysight_infiniivision_acquisition import AcquireMode, Acquisition, Channel, Converter, TimeBase
 from sim_backends.keysight_infiniivision_record import DIVISIONS
-from sim_backends.scpi import Boolean, Choice, Integer, Number, ScpiError, ScpiUnit, Setting, Text, command, query
+from sim_backends.scpi import (
+    Binary,
+    Block,
+    Boolean,
+    Choice,
+    Integer,
+    Number,
+    ScpiError,
+    ScpiUnit,
+    Setting,
+    Text,
+    command,
+    query,
+)
 from sim_backends.scpi_parts import ChannelSetting, PartSetting
-from sim_backends.scpi_values import Token
+from sim_backends.scpi_values import Token, response
 from sim_backends.state import DigitizerChannelState, DigitizerState, WorldView
 
 #: Input range at a 1:1 probe, volts over 8 divisions.
@@ -40,6 +53,14 @@ class Series:
 #: instrument); the drawing of the preamble in the guides has 256 * 256 (page 1460).
 SERIES: Final = {"1": Series(1_000_000, 2e9, 199, 10.0)}
 OTHER_SERIES: Final = Series(4_000_000, 5e9, 256, 1.0)
+
+
+#: What :SYSTem:SETup keeps, of each channel and of the rest, in the order in which it is put back.
+CHANNEL_SETUP: Final = ("PROB", "RANG", "OFFS", "COUP", "IMP", "DISP", "BWL", "INV", "UNIT", "PROB:SKEW", "LAB")
+SETUP: Final = (
+    *(":TIM:MODE", ":TIM:RANG", ":TIM:REF", ":TIM:POS", ":ACQ:TYPE", ":ACQ:COUN", ":ACQ:MODE"),
+    *(":TRIG:MODE", ":TRIG:SOUR", ":TRIG:LEV", ":TRIG:SLOP", ":TRIG:COUP", ":TRIG:SWE"),
+)
 
 
 class _Span(Number):
@@ -153,6 +174,25 @@ class InfiniiVisionSetup(ScpiUnit):
         if number > len(self.acquisition.channels):
             raise ScpiError(-241)
         return self.acquisition.channels[number - 1]
+
+    # ---- all of it ----------------------------------------------------------------------------
+
+    @query(":SYSTem:SETup?")
+    def _whole_setup(self) -> Block:
+        """A learn string: the real one's is secret, this one is commands."""
+        headers = [f":CHAN{n}:{what}" for n in range(1, len(self.state.channels) + 1) for what in CHANNEL_SETUP]
+        return Block(";".join(f"{header} {self._told(header)}" for header in (*headers, *SETUP)).encode("latin-1"))
+
+    def _told(self, header: str) -> str:
+        (call, *_), _ = self._table.parse(f"{header}?".encode("latin-1"), None, ":")
+        reply = self._call(call, 0)
+        assert reply is not None
+        return response([reply], "", self.format_real).decode("latin-1")
+
+    @command(":SYSTem:SETup", Binary())
+    def _put_back(self, setup: memoryview) -> None:
+        for call in self._table.parse(bytes(setup), None, ":")[0]:
+            self._call(call, 0)
 
     # ---- vertical -----------------------------------------------------------------------------
 

@@ -10,14 +10,15 @@ everything on the trigger line. A burst takes no time here: it is over when that
 for the next trigger. A burst started by the trigger input stays visible until the channel is written to, armed or
 stopped, since nobody tells when the other units on the line have done.
 
-Not simulated: the internal trigger generator (``INTernal`` only closes the trigger input), interpolated output, the
-advance by event inside a sequence, and what ``:INSTrument:COUPle`` does besides starting and stopping both channels
-together.
+Not simulated: the internal trigger generator (``INTernal`` only closes the trigger input), interpolated output (its
+carrier is kept and given back), the advance by event inside a sequence, and what ``:INSTrument:COUPle`` does besides
+starting and stopping both channels together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from sim_backends.keysight_m8190a_channel import AMPLITUDES, OFFSETS, Channel
 from sim_backends.keysight_m8190a_memory import FORMATS, MAX_SEGMENTS, MEMORY_WORDS, TABLE_LENGTH, WHOLE_SEGMENT
+from sim_backends.keysight_m8190a_values import Samples, Words, block_of, pairs
 from sim_backends.scpi import (
     Block,
     Boolean,
@@ -41,7 +43,6 @@ from sim_backends.scpi import (
     query,
 )
 from sim_backends.scpi_parts import ChannelSetting, PartSetting
-from sim_backends.scpi_values import Parameter, Token
 from sim_backends.state import GeneratorChannelState, GeneratorState, WorldView
 
 MIN_RASTER_HZ: Final = 125e6
@@ -62,30 +63,6 @@ ADVANCE: Final = Choice("AUTO", "CONDitional", "REPeat", "SINGle")
 TABLE_INDEX: Final = Integer(0, TABLE_LENGTH - 1)
 
 
-class _Samples(Parameter["NDArray[np.int16]"]):
-    """A block of little-endian int16, or one number of a list."""
-
-    def parse(self, token: Token, unit: object) -> NDArray[np.int16]:
-        if isinstance(token, str):
-            return np.array([Integer(-32768, 32767).parse(token, unit)], dtype=np.int16)
-        if len(token) % 2:
-            raise ScpiError(-161, "a sample has two bytes")
-        return np.frombuffer(token, dtype="<i2")
-
-
-class _Words(Parameter["list[int]"]):
-    """A block of little-endian uint32, one number, or several in parentheses."""
-
-    def parse(self, token: Token, unit: object) -> list[int]:
-        if isinstance(token, str):
-            each = Integer(0, WHOLE_SEGMENT)
-            return [each.parse(word, unit) for word in token.strip().strip("()").split(",")]
-        if len(token) % 4:
-            raise ScpiError(-161, "a word has four bytes")
-        words: list[int] = np.frombuffer(token, dtype="<u4").tolist()
-        return words
-
-
 class M8190A(ScpiUnit):
     """Options: ``channels`` (1 or 2), ``mode`` (WSP or WPR at power-on), ``serial``."""
 
@@ -101,6 +78,7 @@ class M8190A(ScpiUnit):
     # Kept and given back only.
     coupled = Setting(":INSTrument:COUPle[:STATe]", Boolean(), False)
     raster_source = Setting("[:SOURce]:FREQuency:RASTer:SOURce", Choice("INTernal", "EXTernal"), "INT")
+    raster_external_hz = Setting("[:SOURce]:FREQuency:RASTer:EXTernal", Number("HZ", (1e9, MAX_SPEED_RASTER_HZ)), 7.2e9)
     reference_source = Setting("[:SOURce]:ROSCillator:SOURce", Choice("EXTernal", "AXI", "INTernal"), "AXI")
     reference_hz = Setting("[:SOURce]:ROSCillator:FREQuency", Number("HZ", (1e6, 200e6)), 100e6)
     trigger_source = Setting(f"{ARM}:TRIGger:SOURce", Choice("EXTernal", "INTernal"), "EXT")
@@ -192,6 +170,21 @@ class M8190A(ScpiUnit):
     def _amplitude(self, number: int) -> float:
         return self.channel(number).amplitude_vpp()
 
+    # ---- carrier of interpolated output -------------------------------------------------------
+
+    @command("[:SOURce]:CARRier<n:2>:FREQuency[:INTegral]", Number("HZ", (0, MAX_RASTER_HZ)), Maybe(Number(), 0.0))
+    def _set_carrier(self, number: int, carrier_hz: float, more_hz: float) -> None:
+        if not 0 <= more_hz < 1:
+            raise ScpiError(-222)
+        more_hz += carrier_hz % 1
+        self.channel(number).carrier_hz = (math.floor(carrier_hz) + math.floor(more_hz), more_hz % 1)
+
+    @query("[:SOURce]:CARRier<n:2>:FREQuency[:INTegral]?")
+    def _carrier(self, number: int) -> str:
+        """Whole hertz, and the fraction of one."""
+        whole_hz, more_hz = self.channel(number).carrier_hz
+        return f"{whole_hz:.9E},{more_hz:.9E}"
+
     # ---- segments -----------------------------------------------------------------------------
 
     @command(":TRACe<n:2>:DWIDth", Choice("WSPeed", "WPRecision", "INTX3", "INTX12", "INTX24", "INTX48"))
@@ -214,7 +207,7 @@ class M8190A(ScpiUnit):
         channel = self.channel(number)
         return channel.memory.define_new(samples, init, channel.format)
 
-    @command(":TRACe<n:2>[:DATA]", Integer(), Integer(), Rest(_Samples()))
+    @command(":TRACe<n:2>[:DATA]", Integer(), Integer(), Rest(Samples()))
     def _write_samples(self, number: int, segment: int, offset: int, parts: list[NDArray[np.int16]]) -> None:
         channel = self.channel(number)
         words = parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -231,8 +224,8 @@ class M8190A(ScpiUnit):
         return ",".join(map(str, self._words(number, segment, offset, samples).tolist()))
 
     @query(":TRACe<n:2>[:DATA]:BLOCk?", Integer(), Integer(), Integer())
-    def _read_block(self, number: int, segment: int, offset: int, samples: int) -> Block:
-        return _block(self._words(number, segment, offset, samples).astype("<i2"))
+    def _readblock_of(self, number: int, segment: int, offset: int, samples: int) -> Block:
+        return block_of(self._words(number, segment, offset, samples).astype("<i2"))
 
     @command(":TRACe<n:2>:NAME", Integer(), Text())
     def _set_name(self, number: int, segment: int, name: str) -> None:
@@ -270,7 +263,7 @@ class M8190A(ScpiUnit):
     def _catalogue(self, number: int) -> str:
         channel = self.channel(number)
         per_sample = channel.format.words_per_sample
-        return _pairs((n, len(channel.memory[n]) // per_sample) for n in channel.memory.numbers())
+        return pairs((n, len(channel.memory[n]) // per_sample) for n in channel.memory.numbers())
 
     @query(":TRACe<n:2>:FREE?")
     def _free(self, number: int) -> str:
@@ -283,7 +276,7 @@ class M8190A(ScpiUnit):
     def _define_sequence(self, number: int, steps: int) -> int:
         return self.channel(number).sequences.define_new(steps)
 
-    @command(":SEQuence<n:2>:DATA", Integer(), Integer(), Rest(_Words()))
+    @command(":SEQuence<n:2>:DATA", Integer(), Integer(), Rest(Words()))
     def _write_sequence(self, number: int, sequence: int, step: int, parts: list[list[int]]) -> None:
         channel = self.channel(number)
         channel.sequences.write(sequence, step, [word for part in parts for word in part])
@@ -299,9 +292,9 @@ class M8190A(ScpiUnit):
 
     @query(":SEQuence<n:2>:CATalog?")
     def _sequences(self, number: int) -> str:
-        return _pairs(self.channel(number).sequences.catalogue())
+        return pairs(self.channel(number).sequences.catalogue())
 
-    @command(":STABle<n:2>:DATA", Integer(0), Rest(_Words()))
+    @command(":STABle<n:2>:DATA", Integer(0), Rest(Words()))
     def _write_table(self, number: int, index: int, parts: list[list[int]]) -> None:
         channel = self.channel(number)
         channel.table.write(index, [word for part in parts for word in part])
@@ -312,8 +305,8 @@ class M8190A(ScpiUnit):
         return ",".join(map(str, self.channel(number).table.read(index, words)))
 
     @query(":STABle<n:2>:DATA:BLOCk?", Integer(0), Integer(0))
-    def _read_table_block(self, number: int, index: int, words: int) -> Block:
-        return _block(np.array(self.channel(number).table.read(index, words), dtype="<u4"))
+    def _read_tableblock_of(self, number: int, index: int, words: int) -> Block:
+        return block_of(np.array(self.channel(number).table.read(index, words), dtype="<u4"))
 
     @command(":STABle<n:2>:RESet")
     def _reset_table(self, number: int) -> None:
@@ -388,12 +381,3 @@ class M8190A(ScpiUnit):
     @query(":STATus:OPERation:RUN:CONDition?")
     def _running(self) -> int:
         return sum(1 << index for index, channel in enumerate(self._channels) if channel.initiated)
-
-
-def _block(words: NDArray[np.int16] | NDArray[np.uint32]) -> Block:
-    return Block(words, digits=len(str(words.nbytes)))
-
-
-def _pairs(pairs: Iterable[tuple[int, int]]) -> str:
-    """``1,480,2,960`` as catalogues list them; ``0,0`` when there is nothing."""
-    return ",".join(f"{first},{second}" for first, second in pairs) or "0,0"

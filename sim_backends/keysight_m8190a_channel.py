@@ -38,6 +38,7 @@ class Channel:
         self.route = "DAC"
         self.dac_vpp, self.dc_vpp, self.ac_vpp = 0.7, 0.5, 0.5
         self.dac_offset_v, self.dc_offset_v = 0.0, 0.0
+        self.carrier_hz = (0, 0.0)  # whole hertz and the rest; kept and given back
         # run mode: continuous wins over gated, without both it is triggered
         self.continuous = True
         self.gated = False

@@ -1,8 +1,8 @@
 """Simulated Santec TSL-570 tunable laser, or TSL-550.
 
 Manual: Santec, "TSL-570 Operation Manual", chapter "Remote control". Commands end with CR or LF, replies with CR.
-``:SYSTem:COMMunicate:CODe`` chooses the units on the wire: 0 Legacy (nm, THz), 1 SCPI (m, Hz). What a sweep needs is
-stored and answered; the sweep itself is refused (-200), since no light is looked at while it is being tuned.
+``:SYSTem:COMMunicate:CODe`` chooses the units on the wire: 0 Legacy (nm, THz), 1 SCPI (m, Hz). Sweeps are in
+:mod:`sim_backends.santec_tsl570_sweep`.
 
 A TSL-550 has no ``:SYSTem:COMMunicate:CODe`` and no ``:SWEep:RANGe`` (-113): it speaks Legacy units only, and sweeps at
 0.5 to 100 nm/s in steps of 0.1 nm/s (after public drivers).
@@ -16,86 +16,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import numpy as np
-
 from labctl.units import dbm_to_watt, watt_to_dbm
-from sim_backends.scpi import (
-    Block,
-    Boolean,
-    Choice,
-    Integer,
-    Maybe,
-    Number,
-    ScpiError,
-    ScpiUnit,
-    Setting,
-    command,
-    query,
-    scientific,
+from sim_backends.santec_tsl570_sweep import (
+    FREQUENCY,
+    LIGHT_SPEED_M_S,
+    LIMIT,
+    WAVELENGTH,
+    WAVELENGTH_STEP_M,
+    SweepingLaser,
+    either,
 )
+from sim_backends.scpi import Boolean, Integer, Number, Setting, command, query
 from sim_backends.state import LaserState, WorldView
 from sim_backends.unit import Connection, Data
 
-LIGHT_SPEED_M_S: Final = 299_792_458.0
 RANGES_NM: Final = ("1260-1360", "1240-1380", "1355-1485", "1355-1505", "1480-1640", "1500-1630", "1560-1680")
 MIN_POWER_DBM: Final = -15.0
 MAX_POWER_DBM: Final = 13.0
 #: What the power monitor says in the dark.
 DARK_DBM: Final = -60.0
-SPEEDS_NM_S: Final = (1, 2, 5, 10, 20, 50, 100, 200)
-SPEEDS_550_NM_S: Final = (0.5, 100.0)
 VARIANTS: Final = ("TSL-570", "TSL-550")
-WAVELENGTH_STEP_M: Final = 1e-13
 LEGACY, SCPI = "Legacy", "SCPI"
-
-_LIMIT = Maybe(Choice("MINimum", "MAXimum"), "")
-
-
-def _length_unit(laser: TSL570) -> str:
-    return "NM" if laser.legacy else "M"
-
-
-def _frequency_unit(laser: TSL570) -> str:
-    return "THZ" if laser.legacy else "HZ"
 
 
 def _power_unit(laser: TSL570) -> str:
     return "MW" if laser.power_unit else "DBM"
 
 
-def _one_digit(value: float) -> str:
-    return f"{value:.1f}"
-
-
-_WAVELENGTH = Number("M", lambda laser: laser.wavelengths_m, plain=_length_unit)
-_FREQUENCY = Number("HZ", lambda laser: laser.frequencies_hz, plain=_frequency_unit)
-
-
-class TSL570(ScpiUnit):
+class TSL570(SweepingLaser):
     """``legacy``: the command set in force. Wavelengths are kept to 0.1 pm, powers to 0.01 dB."""
 
     MODEL = "santec_tsl570"
     TERMINATOR = "\r"
-    state: LaserState
-
     #: 0 dBm, 1 mW
     power_unit = Setting(":POWer:UNIT", Integer(0, 1), 0)
     coherence_control = Setting(":COHCtrl", Boolean(), False)
     display_unit = Setting(":WAVelength:UNIT", Integer(0, 1), 0)
-    sweep_mode = Setting(":WAVelength:SWEep:MODe", Integer(0, 3), 1)
-    sweep_dwell_s = Setting(":WAVelength:SWEep:DWELl", Number("S", (0.0, 999.9)), 0.0, _one_digit)
-    sweep_delay_s = Setting(":WAVelength:SWEep:DELay", Number("S", (0.0, 999.9)), 0.0, _one_digit)
-    sweep_cycles = Setting(":WAVelength:SWEep:CYCLes", Integer(0, 999), 1)
-    external_trigger = Setting(":TRIGger:INPut:EXTernal", Boolean(), False)
-    trigger_standby = Setting(":TRIGger:INPut:STANdby", Boolean(), False)
-    trigger_output = Setting(":TRIGger:OUTPut", Integer(0, 3), 0)
 
     def __init__(self, name: str, world: WorldView, options: Mapping[str, object] | None = None) -> None:
         super().__init__(name, world, options)
         self._variant = self.options.text("variant", VARIANTS[0], VARIANTS)
+        self.is_570 = self._variant == "TSL-570"
         self._serial = self.options.text("serial", "24050001")
         low, high = self.options.text("wavelength_range_nm", "1480-1640", RANGES_NM).split("-")
-        wakes = self.options.text("command_set", LEGACY, (LEGACY, SCPI) if self._is_570 else (LEGACY,))
+        wakes = self.options.text("command_set", LEGACY, (LEGACY, SCPI) if self.is_570 else (LEGACY,))
         self._settle_s = self.options.number("settle_s", 0.0, 0.0, 3600.0)
         self.wavelengths_m = (float(low) * 1e-9, float(high) * 1e-9)
         self.frequencies_hz = (LIGHT_SPEED_M_S / self.wavelengths_m[1], LIGHT_SPEED_M_S / self.wavelengths_m[0])
@@ -107,14 +71,6 @@ class TSL570(ScpiUnit):
     def identity(self) -> str:
         return f"SANTEC,{self._variant},{self._serial},0026.0026.0011"
 
-    @property
-    def _is_570(self) -> bool:
-        return self._variant == "TSL-570"
-
-    def _only_570(self) -> None:
-        if not self._is_570:
-            raise ScpiError(-113)
-
     def reset(self) -> None:
         """Diode off, shutter open, 1550 nm or the middle of the range, 0 dBm. The command set stays."""
         super().reset()
@@ -125,13 +81,12 @@ class TSL570(ScpiUnit):
         self._power_dbm = 0.0
         self._automatic, self._attenuation_db = True, 0.0
         self._fine, self._fine_on = 0.0, False
-        self._sweep_m = {"STAR": low, "STOP": high}
-        self._sweep_step_m, self._sweep_step_hz = 1e-10, 1e10
-        self._sweep_speed, self._trigger_step_m = 10.0, 1e-10
+        self.reset_sweep()
         self._apply_power()
 
     def receive(self, connection: Connection, data: Data, end: bool) -> None:
-        """CR ends a command as LF does; there are no blocks."""
+        """CR ends a command as LF does; there are no blocks. A sweep that runs has got further."""
+        self.follow_sweep()
         super().receive(connection, bytes(data).replace(b"\r", b"\n"), end)
 
     def operation_pending(self) -> bool:
@@ -152,12 +107,12 @@ class TSL570(ScpiUnit):
 
     @command(":SYSTem:COMMunicate:CODe", Integer(0, 1))
     def _set_command_set(self, code: int) -> None:
-        self._only_570()
+        self.only_570()
         self.legacy = code == 0
 
     @query(":SYSTem:COMMunicate:CODe?")
     def _command_set(self) -> int:
-        self._only_570()
+        self.only_570()
         return 0 if self.legacy else 1
 
     @query(":SYSTem:ALERt?")
@@ -166,60 +121,60 @@ class TSL570(ScpiUnit):
 
     # ------------------------------------------------------------------ wavelength
 
-    def _metres(self, value: float) -> str:
-        return f"{value * 1e9:.4f}" if self.legacy else scientific(value, 8, 3)
-
-    def _hertz(self, value: float) -> str:
-        return f"{value * 1e-12:.5f}" if self.legacy else scientific(value, 8, 3)
-
     def _tune(self, wavelength_m: float) -> None:
+        self.stop_sweep()
         self.state.wavelength_m = round(wavelength_m / WAVELENGTH_STEP_M) * WAVELENGTH_STEP_M
         self._fine_on = False
         self._changed()
 
-    @command(":WAVelength", _WAVELENGTH)
+    @command(":WAVelength", WAVELENGTH)
     def _set_wavelength(self, wavelength_m: float) -> None:
         self._tune(wavelength_m)
 
-    @query(":WAVelength?", _LIMIT)
+    @query(":WAVelength?", LIMIT)
     def _wavelength(self, limit: str) -> str:
-        return self._metres(_either(limit, self.wavelengths_m, self.state.wavelength_m))
+        return self.metres(either(limit, self.wavelengths_m, self.state.wavelength_m))
 
     @query(":WAVelength:MINimum?")
     def _shortest(self) -> str:
-        return self._metres(self.wavelengths_m[0])
+        return self.metres(self.wavelengths_m[0])
 
     @query(":WAVelength:MAXimum?")
     def _longest(self) -> str:
-        return self._metres(self.wavelengths_m[1])
+        return self.metres(self.wavelengths_m[1])
 
-    @command(":WAVelength:FREQuency", _FREQUENCY)
-    @command(":FREQuency", _FREQUENCY)
+    @command(":WAVelength:FREQuency", FREQUENCY)
+    @command(":FREQuency", FREQUENCY)
     def _set_frequency(self, frequency_hz: float) -> None:
         self._tune(LIGHT_SPEED_M_S / frequency_hz)
 
-    @query(":WAVelength:FREQuency?", _LIMIT)
-    @query(":FREQuency?", _LIMIT)
+    @query(":WAVelength:FREQuency?", LIMIT)
+    @query(":FREQuency?", LIMIT)
     def _frequency(self, limit: str) -> str:
-        return self._hertz(_either(limit, self.frequencies_hz, LIGHT_SPEED_M_S / self.state.wavelength_m))
+        return self.hertz(either(limit, self.frequencies_hz, LIGHT_SPEED_M_S / self.state.wavelength_m))
 
+    @query(":WAVelength:FREQuency:MINimum?")
     @query(":FREQuency:MINimum?")
     def _lowest(self) -> str:
-        return self._hertz(self.frequencies_hz[0])
+        return self.hertz(self.frequencies_hz[0])
 
+    @query(":WAVelength:FREQuency:MAXimum?")
     @query(":FREQuency:MAXimum?")
     def _highest(self) -> str:
-        return self._hertz(self.frequencies_hz[1])
+        return self.hertz(self.frequencies_hz[1])
 
+    @command(":WAVelength:FINetuning", Number("", (-100.0, 100.0)))
     @command(":WAVelength:FINe", Number("", (-100.0, 100.0)))
     def _set_fine(self, value: float) -> None:
         """Fine tuning has no scale in the manual: it is kept, and does not move the light."""
         self._fine, self._fine_on = value, True
 
+    @query(":WAVelength:FINetuning?")
     @query(":WAVelength:FINe?")
     def _fine_tuning(self) -> str:
         return f"{self._fine if self._fine_on else 0.0:.2f}"
 
+    @command(":WAVelength:FINetuning:DISable")
     @command(":WAVelength:FINe:DISable")
     def _disable_fine(self) -> None:
         self._fine_on = False
@@ -243,9 +198,9 @@ class TSL570(ScpiUnit):
         self._apply_power()
         self._changed()
 
-    @query(":POWer[:LEVel]?", _LIMIT)
+    @query(":POWer[:LEVel]?", LIMIT)
     def _power(self, limit: str) -> str:
-        return self._shown_power(_either(limit, (MIN_POWER_DBM, MAX_POWER_DBM), self._power_dbm))
+        return self._shown_power(either(limit, (MIN_POWER_DBM, MAX_POWER_DBM), self._power_dbm))
 
     @query(":POWer:MINimum?")
     def _weakest(self) -> str:
@@ -293,125 +248,3 @@ class TSL570(ScpiUnit):
     @query(":POWer:ATTenuation:AUTo?")
     def _is_automatic(self) -> bool:
         return self._automatic
-
-    # ------------------------------------------------------------------ sweep settings
-
-    def _set_end(self, which: str, wavelength_m: float) -> None:
-        self._sweep_m[which] = round(wavelength_m / WAVELENGTH_STEP_M) * WAVELENGTH_STEP_M
-
-    @command(":WAVelength:SWEep:STARt", _WAVELENGTH)
-    def _set_start(self, wavelength_m: float) -> None:
-        self._set_end("STAR", wavelength_m)
-
-    @query(":WAVelength:SWEep:STARt?", _LIMIT)
-    def _start(self, limit: str) -> str:
-        return self._metres(_either(limit, self.wavelengths_m, self._sweep_m["STAR"]))
-
-    @command(":WAVelength:SWEep:STOP", _WAVELENGTH)
-    def _set_stop(self, wavelength_m: float) -> None:
-        self._set_end("STOP", wavelength_m)
-
-    @query(":WAVelength:SWEep:STOP?", _LIMIT)
-    def _stop(self, limit: str) -> str:
-        return self._metres(_either(limit, self.wavelengths_m, self._sweep_m["STOP"]))
-
-    @command(":WAVelength:SWEep:STEP", Number("M", (WAVELENGTH_STEP_M, 160e-9), plain=_length_unit))
-    def _set_step(self, step_m: float) -> None:
-        self._sweep_step_m = step_m
-
-    @query(":WAVelength:SWEep:STEP?")
-    def _step(self) -> str:
-        return self._metres(self._sweep_step_m)
-
-    @command(":FREQuency:SWEep:STARt", _FREQUENCY)
-    def _set_start_frequency(self, frequency_hz: float) -> None:
-        self._set_end("STAR", LIGHT_SPEED_M_S / frequency_hz)
-
-    @query(":FREQuency:SWEep:STARt?")
-    def _start_frequency(self) -> str:
-        return self._hertz(LIGHT_SPEED_M_S / self._sweep_m["STAR"])
-
-    @command(":FREQuency:SWEep:STOP", _FREQUENCY)
-    def _set_stop_frequency(self, frequency_hz: float) -> None:
-        self._set_end("STOP", LIGHT_SPEED_M_S / frequency_hz)
-
-    @query(":FREQuency:SWEep:STOP?")
-    def _stop_frequency(self) -> str:
-        return self._hertz(LIGHT_SPEED_M_S / self._sweep_m["STOP"])
-
-    @command(":FREQuency:SWEep:STEP", Number("HZ", (1e6, 3e13), plain=_frequency_unit))
-    def _set_frequency_step(self, step_hz: float) -> None:
-        self._sweep_step_hz = step_hz
-
-    @query(":FREQuency:SWEep:STEP?")
-    def _frequency_step(self) -> str:
-        return self._hertz(self._sweep_step_hz)
-
-    @query(":WAVelength:SWEep:RANGe:MINimum?")
-    def _sweep_shortest(self) -> str:
-        self._only_570()
-        return self._metres(self.wavelengths_m[0])
-
-    @query(":WAVelength:SWEep:RANGe:MAXimum?")
-    def _sweep_longest(self) -> str:
-        self._only_570()
-        return self._metres(self.wavelengths_m[1])
-
-    @query(":FREQuency:SWEep:RANGe:MINimum?")
-    def _sweep_lowest(self) -> str:
-        self._only_570()
-        return self._hertz(self.frequencies_hz[0])
-
-    @query(":FREQuency:SWEep:RANGe:MAXimum?")
-    def _sweep_highest(self) -> str:
-        self._only_570()
-        return self._hertz(self.frequencies_hz[1])
-
-    @command(":WAVelength:SWEep:SPEed", Number())
-    def _set_speed(self, speed_nm_s: float) -> None:
-        low, high = SPEEDS_550_NM_S
-        if not (speed_nm_s in SPEEDS_NM_S if self._is_570 else low <= speed_nm_s <= high):
-            raise ScpiError(-222)
-        self._sweep_speed = round(speed_nm_s, 1)
-
-    @query(":WAVelength:SWEep:SPEed?")
-    def _speed(self) -> str:
-        return f"{self._sweep_speed:.0f}" if self._is_570 else f"{self._sweep_speed:.1f}"
-
-    @command(":TRIGger:OUTPut:STEP", Number("M", (WAVELENGTH_STEP_M, 160e-9), plain=_length_unit))
-    def _set_trigger_step(self, step_m: float) -> None:
-        self._trigger_step_m = step_m
-
-    @query(":TRIGger:OUTPut:STEP?")
-    def _trigger_step(self) -> str:
-        return self._metres(self._trigger_step_m)
-
-    @command(":WAVelength:SWEep[:STATe]", Integer(0, 1))
-    def _sweep(self, start: int) -> None:
-        if start:
-            raise ScpiError(-200, "sweeps are not simulated")
-
-    @command(":WAVelength:SWEep:REPeat")
-    def _repeat(self) -> None:
-        self._sweep(1)
-
-    @query(":WAVelength:SWEep[:STATe]?")
-    def _sweep_state(self) -> int:
-        return 0
-
-    @query(":WAVelength:SWEep:COUNt?")
-    def _sweep_count(self) -> int:
-        return 0
-
-    @query(":READout:POINts?")
-    def _points(self) -> int:
-        return 0
-
-    @query(":READout:DATa?")
-    def _data(self) -> Block:
-        return Block(np.empty(0, np.int32 if self.legacy else np.float64))
-
-
-def _either(limit: str, limits: tuple[float, float], value: float) -> float:
-    """The value, or the limit that was asked for."""
-    return value if not limit else limits[limit == "MAX"]

@@ -257,7 +257,7 @@ class ScpiUnit(Unit):
                 return ((first + self.TERMINATOR).encode("latin-1", "replace"),)
             if isinstance(first, Block):
                 header, data = first.parts()
-                return header, b"".join((data, self.TERMINATOR.encode()))
+                return header, b"".join((data, b"" if first.bare else self.TERMINATOR.encode()))
         return (response(replies, self.TERMINATOR, self.format_real),)
 
     def elapse(self) -> None:

@@ -12,7 +12,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -39,11 +39,12 @@ _SPECIAL: Final = {"MIN": 0, "MINIMUM": 0, "MAX": 1, "MAXIMUM": 1}
 @dataclass(frozen=True)
 class Block:
     """An answer that is a definite block ``#<digits><length><data>``; ``digits``: of the length,
-    zero-padded.
+    zero-padded. ``bare``: when nothing else is answered, nothing follows the data, not even a terminator.
     """
 
     data: bytes | bytearray | memoryview | NDArray[Any]
     digits: int = 8
+    bare: bool = field(default=False, kw_only=True)
 
     def parts(self) -> tuple[bytes, memoryview]:
         """Header and payload; the payload is not copied."""

@@ -33,6 +33,8 @@ RANGES_W: Final = tuple(5.0 * 10.0**-exponent for exponent in range(8, 0, -1))
 #: The answers for a reading beyond the range and for none at all (SCPI-1999 volume 1, 7.2.1).
 OVER_RANGE: Final = 9.9e37
 NO_READING: Final = 9.91e37
+#: Of the photodiode behind the sensor's integrating sphere; assumed.
+RESPONSIVITY_A_W: Final = 0.02
 #: Power sensor, response settable, wavelength settable.
 SENSOR_FLAGS: Final = 1 + 16 + 32
 
@@ -69,6 +71,12 @@ class PM100D(ScpiUnit):
     relative = Setting(":SENSe:POWer[:DC]:REFerence:STATe", Boolean(), False)
     filtered = Setting(":INPut[:PDIode]:FILTer[:LPASs][:STATe]", Boolean(), False)
     line_frequency = Setting(":SYSTem:LFRequency", Integer(50, 60), 50)
+    beeps = Setting(":SYSTem:BEEPer:STATe", Boolean(), True)
+    responsivity_a_w = Setting(
+        ":SENSe:CORRection:POWer[:PDIode]:RESPonse",
+        Number("", (1e-3, 10.0), default=RESPONSIVITY_A_W),
+        RESPONSIVITY_A_W,
+    )
     brightness = Setting(":DISPlay:BRIGhtness", Number("", (0.0, 1.0)), 1.0)
 
     def __init__(self, name: str, world: WorldView, options: Mapping[str, object] | None = None) -> None:
@@ -77,6 +85,7 @@ class PM100D(ScpiUnit):
         self._serial = self.options.text("serial", "P0012345")
         self._sensor_serial = self.options.text("sensor_serial", "M00654321")
         self._zero_w = 0.0
+        self._date, self._time = (2024, 1, 1), (0, 0, 0)  # the clock stands
         self.reset()
 
     def identity(self) -> str:
@@ -97,6 +106,26 @@ class PM100D(ScpiUnit):
     @command(":SYSTem:BEEPer[:IMMediate]")
     def _beep(self) -> None:
         """Nobody hears it."""
+
+    @command(":SYSTem:DATE", Integer(2000, 2099), Integer(1, 12), Integer(1, 31))
+    def _set_date(self, year: int, month: int, day: int) -> None:
+        self._date = (year, month, day)
+
+    @query(":SYSTem:DATE?")
+    def _today(self) -> str:
+        return ",".join(map(str, self._date))
+
+    @command(":SYSTem:TIME", Integer(0, 23), Integer(0, 59), Integer(0, 59))
+    def _set_time(self, hour: int, minute: int, second: int) -> None:
+        self._time = (hour, minute, second)
+
+    @query(":SYSTem:TIME?")
+    def _now(self) -> str:
+        return ",".join(map(str, self._time))
+
+    @query(":SYSTem:VERSion?")
+    def _scpi_version(self) -> str:
+        return "1999.0"
 
     # ------------------------------------------------------------------ range
 
@@ -181,3 +210,18 @@ class PM100D(ScpiUnit):
     def _measure(self) -> float:
         self._fetched = self._measured()
         return self._fetched
+
+    @query(":MEASure[:SCALar]:PDENsity?")
+    def _measure_density(self) -> float:
+        """Watt per square centimetre of the beam."""
+        return self._measured() / (math.pi / 4 * (self.beam_diameter_m * 100) ** 2)
+
+    @query(":MEASure[:SCALar]:CURRent[:DC]?")
+    def _measure_current(self) -> float:
+        """Ampere of the photodiode."""
+        return self._sensed_w() * self.responsivity_a_w
+
+    @query(":MEASure[:SCALar]:FREQuency?")
+    def _measure_frequency(self) -> float:
+        """Hertz of a pulsed source: the light here is steady."""
+        return 0.0

@@ -87,9 +87,14 @@ class LabctlVisaLibrary(VisaLibraryBase):
         return rname.filter(self._lab.resources() if self._lab is not None else (), query)
 
     def parse_resource_extended(self, session: VISARMSession, resource_name: str) -> tuple[ResourceInfo, StatusCode]:
-        """As pyvisa does, and the control instrument's name besides."""
+        """As pyvisa does, and the control instrument's name besides. Unlike pyvisa it knows a class in small letters
+        (``::instr``), as makers' libraries do.
+        """
         if resource_name.strip().upper() != CONTROL_RESOURCE:
-            return super().parse_resource_extended(session, resource_name)
+            info, status = super().parse_resource_extended(session, resource_name)
+            if status == StatusCode.error_invalid_resource_name:
+                return super().parse_resource_extended(session, resource_name.upper())
+            return info, status
         return ResourceInfo(_SIM_KIND[0], 0, _SIM_KIND[1], CONTROL_RESOURCE, None), _SUCCESS
 
     def open(

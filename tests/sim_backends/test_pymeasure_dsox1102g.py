@@ -183,3 +183,32 @@ def test_single_and_run(scope: KeysightDSOX1102G) -> None:
     assert int(scope.ask(":OPER:COND?")) == 0
     scope.default_setup()
     assert int(scope.ask(":OPER:COND?")) == 8
+
+
+def test_a_setup_is_kept_and_put_back(scope: KeysightDSOX1102G) -> None:
+    before = scope.system_setup
+    scope.ch(1).display = not scope.ch(1).display
+    scope.ch(2).setup(coupling="ac", offset=0.5, vertical_range=2.0, probe_attenuation=1)
+    scope.timebase_setup(mode="main", offset=1e-4, horizontal_range=5e-3)
+    changed = scope.system_setup
+    assert changed != before
+    scope.system_setup = before
+    assert scope.system_setup == before
+    scope.system_setup = changed
+    assert (scope.ch(2).coupling, scope.ch(2).offset, scope.ch(2).range) == ("ac", 0.5, 2.0)
+    assert (scope.timebase_offset, scope.timebase_range) == (1e-4, 5e-3)
+    assert scope.ask(":SYST:ERR?").startswith("+0")
+
+
+def test_setting_up_nothing_changes_nothing(scope: KeysightDSOX1102G) -> None:
+    channel, time_base = scope.ch(1).current_configuration, scope.timebase
+    scope.ch(1).setup()
+    scope.timebase_setup()
+    assert (scope.ch(1).current_configuration, scope.timebase) == (channel, time_base)
+    with pytest.raises(ValueError, match="Invalid channel"):
+        scope.ch(3)
+
+
+def test_a_setup_of_nonsense_is_refused(scope: KeysightDSOX1102G) -> None:
+    scope.system_setup = "#800000010:FOO:BAR 1"
+    assert scope.ask(":SYST:ERR?").startswith("-113")

@@ -53,3 +53,23 @@ def test_power_and_wavelength(meter: ThorlabsPM100USB) -> None:
     meter.wavelength = 99999  # the driver cuts it to the sensor's limit
     assert meter.wavelength == pytest.approx(1700)
     assert meter.check_errors() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "value"),
+    [
+        ("MEAS:POW?", 2.5e-3),
+        ("MEAS:PDEN?", 2.5e-3 / (3.14159265 / 4 * 0.95**2)),
+        ("MEAS:CURR?", 5e-5),
+        ("MEAS:FREQ?", 0),
+    ],
+)
+def test_what_a_photodiode_measures(meter: ThorlabsPM100USB, command: str, value: float) -> None:
+    """What PyMeasure's tests exchange besides; ENER, EDEN, VOLT and TEMP are for other sensors."""
+    assert float(meter.ask(command)) == pytest.approx(value)
+    assert meter.check_errors() == []
+
+
+def test_no_energy_of_a_photodiode(meter: ThorlabsPM100USB) -> None:
+    with pytest.raises(AttributeError):
+        assert meter.energy

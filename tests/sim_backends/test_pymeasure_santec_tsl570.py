@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from pymeasure.instruments.santec.tsl570 import TSL570, SweepPattern
+from pymeasure.instruments.santec.tsl570 import TSL570, SweepPattern, SweepRouting
 
 from sim_backends import visa_library
 from sim_backends.unit import open_unit
@@ -83,4 +83,24 @@ def test_sweep_settings(laser: TSL570) -> None:
     laser.stop_sweep()
     assert laser.sweep_status == 0
     assert laser.sweep_count == 0
+    assert laser.check_errors() == []
+
+
+def test_pattern_and_routing_change_the_mode(laser: TSL570) -> None:
+    laser.sweep_mode = 2
+    laser.sweep_routing = SweepRouting.ONE_WAY
+    assert laser.sweep_mode == 0
+    laser.sweep_mode = 1
+    assert laser.sweep_pattern == SweepPattern.CONTINUOUS
+    assert laser.sweep_routing == SweepRouting.ONE_WAY
+
+
+def test_sweeps_start_and_stop(laser: TSL570) -> None:
+    assert laser.start_sweep() is None
+    assert laser.sweep_status == 1
+    assert laser.stop_sweep() is None
+    assert laser.sweep_status == 0
+    assert laser.start_repeat() is None
+    assert laser.sweep_status == 1
+    laser.stop_sweep()
     assert laser.check_errors() == []

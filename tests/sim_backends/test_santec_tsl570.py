@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from labctl.errors import ConfigError
@@ -139,6 +140,7 @@ SETTINGS = [
     (":WAV:SWE:MOD", "3"), (":WAV:SWE:SPE", "50"), (":WAV:SWE:DWEL", "1.5"), (":WAV:SWE:DEL", "2.0"),
     (":WAV:SWE:CYCL", "7"), (":FREQ:SWE:STEP", "0.01000"), (":WAV:FIN", "-12.50"), (":WAV:UNIT", "1"), (":COHC", "1"),
     (":TRIG:INP:EXT", "1"), (":TRIG:INP:STAN", "1"), (":TRIG:OUTP", "3"), (":TRIG:OUTP:STEP", "0.2000"),
+    (":TRIG:OUTP:SETT", "1"), (":WAV:FREQ:SWE:STEP", "0.02000"), (":WAV:FINetuning", "2.00"),
 ]  # fmt: skip
 
 
@@ -167,14 +169,81 @@ def test_sweep_ends_by_frequency(client: Client) -> None:
     assert float(client.ask(":WAV:SWE:STAR?")) == pytest.approx(C_M_S / 195e12 * 1e9, abs=1e-4)
 
 
-def test_sweeps_are_refused_and_stand_still(client: Client) -> None:
+def sweep(client: Client, *more: str) -> None:
+    """From 1530 to 1532 nm, two seconds of 1 nm/s."""
+    for setting in ("STAR 1530", "STOP 1532", "SPE 1", *more):
+        client.write(f":WAV:SWE:{setting}")
+    client.write(":TRIG:OUTP 3;:TRIG:OUTP:STEP 0.5")
     client.write(":WAV:SWE 1")
-    client.write(":WAV:SWE:REP")
-    assert client.errors() == [-200, -200]
-    client.write(":WAV:SWE 0")
-    assert client.ask(":WAV:SWE?;:WAV:SWE:COUN?;:READ:POIN?") == "0;0;0"
+
+
+def test_a_continuous_sweep_goes_at_its_speed(laser: TSL570, client: Client, world: QuietWorld) -> None:
+    sweep(client)
+    assert client.ask(":WAV:SWE?;:WAV?;:READ:POIN?") == "1;1530.0000;1"
+    world.time_s = 1.25
+    assert client.ask(":WAV:SWE?;:WAV?;:READ:POIN?;:WAV:SWE:COUN?") == "1;1531.2500;3;0"
+    assert laser.state.wavelength_m == pytest.approx(1531.25e-9, abs=1e-15)
+    world.time_s = 2.0
+    assert client.ask(":WAV:SWE?;:WAV?;:READ:POIN?;:WAV:SWE:COUN?") == "0;1532.0000;5;1"
     client.write(":READ:DAT?")
-    assert client.read_bytes() == b"#800000000\r"
+    block = client.read_bytes()  # and no terminator
+    assert block[:10] == b"#800000020"
+    assert np.frombuffer(block[10:], "<i4").tolist() == [15300000, 15305000, 15310000, 15315000, 15320000]
+    client.write(":SYST:COMM:COD 1;:READ:DAT?")
+    assert np.frombuffer(client.read_bytes()[10:], "<f8") == pytest.approx(1e-9 * np.linspace(1530, 1532, 5))
+    assert client.errors() == []
+
+
+def test_a_stepped_sweep_dwells(client: Client, world: QuietWorld) -> None:
+    sweep(client, "MOD 0", "STEP 0.8", "DWEL 0.5")
+    seen = []
+    for world.time_s in (0.0, 0.49, 0.51, 1.01, 1.49, 1.51):
+        seen.append(client.ask(":WAV?"))
+    assert seen == ["1530.0000", "1530.0000", "1530.8000", "1531.6000", "1531.6000", "1532.0000"]
+    assert client.ask(":WAV:SWE?") == "0"
+
+
+def test_there_and_back_several_times(client: Client, world: QuietWorld) -> None:
+    sweep(client, "MOD 3", "CYCL 2", "DEL 1")
+    places = {2.5: "1532.0000;0", 4.0: "1531.0000;0", 5.5: "1530.0000;0", 6.5: "1530.5000;1", 10.5: "1530.5000;1"}
+    for world.time_s, expected in places.items():
+        assert client.ask(":WAV?;:WAV:SWE:COUN?") == expected
+    world.time_s = 11.0
+    assert client.ask(":WAV?;:WAV:SWE:COUN?;:WAV:SWE?") == "1530.0000;2;0"
+
+
+def test_downwards_repeated_until_it_is_stopped(client: Client, world: QuietWorld) -> None:
+    sweep(client, "STAR 1532", "STOP 1530")
+    client.write(":WAV:SWE:STAT:REP")
+    world.time_s = 101.5
+    assert client.ask(":WAV?;:WAV:SWE:COUN?;:WAV:SWE:STAT?") == "1530.5000;50;1"
+    client.write(":WAV:SWE 0")
+    world.time_s = 102.0
+    assert client.ask(":WAV?;:WAV:SWE?") == "1530.5000;0"
+    client.write(":WAV:SWE:REP;:WAV 1550")  # tuning ends it
+    assert client.ask(":WAV:SWE?;:WAV?") == "0;1550.0000"
+
+
+def test_a_sweep_waits_for_its_trigger(client: Client, world: QuietWorld) -> None:
+    client.write(":TRIG:INP:SOFT")
+    assert client.errors() == [-200]
+    client.write(":TRIG:INP:STAN 1")
+    sweep(client)
+    assert client.ask(":WAV:SWE?;:WAV?") == "3;1550.0000"
+    world.time_s = 10.0
+    client.write(":TRIG:INP:SOFT")
+    world.time_s = 11.0
+    assert client.ask(":WAV:SWE?;:WAV?") == "1;1531.0000"
+
+
+@pytest.mark.parametrize("more", [("MOD 0",), ("STAR 1532",)])
+def test_a_sweep_in_no_time_is_over_at_once(client: Client, more: tuple[str, ...]) -> None:
+    sweep(client, *more)
+    assert client.ask(":WAV:SWE?;:WAV?") == "0;1532.0000"
+    client.write(":WAV:SWE:REP")
+    assert client.ask(":WAV:SWE?;:WAV?") == "1;1532.0000"
+    client.write("*RST")
+    assert client.ask(":WAV:SWE?;:WAV?;:READ:POIN?") == "0;1550.0000;0"
 
 
 def test_fine_tuning_is_switched_off(client: Client) -> None:

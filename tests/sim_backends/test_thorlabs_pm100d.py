@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from sim_backends.unit import open_unit
@@ -48,6 +50,22 @@ def test_wavelength_in_nanometres(client: Client) -> None:
         [800.0, 1700.0, 1550.0]
     )
     client.write("SENS:CORR:WAV 700")
+    assert client.errors() == [-222]
+
+
+def test_what_else_a_photodiode_tells(client: Client) -> None:
+    client.write("SENS:CORR:POW:RESP 0.5;:SENS:CORR:BEAM 10")
+    assert float(client.ask("MEAS:CURR?")) == pytest.approx(0.5 * 1.02345678e-3)
+    assert float(client.ask("MEAS:PDEN?")) == pytest.approx(1.02345678e-3 / (math.pi * 0.5**2))
+    assert float(client.ask("MEAS:FREQ?")) == 0.0
+    assert client.errors() == []
+
+
+def test_its_clock_stands(client: Client) -> None:
+    assert client.ask("SYST:VERS?;DATE?;TIME?") == "1999.0;2024,1,1;0,0,0"
+    client.write("SYST:DATE 2026,11,24;TIME 22,5,0")
+    assert client.ask("SYST:DATE?;TIME?") == "2026,11,24;22,5,0"
+    client.write("SYST:DATE 2026,13,1")
     assert client.errors() == [-222]
 
 

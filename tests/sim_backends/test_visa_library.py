@@ -53,7 +53,15 @@ def status_of(call: object, *arguments: object) -> StatusCode:
 
 @pytest.mark.parametrize(
     "name",
-    [SOCKET, INSTR, SERIAL, "USB0::0x1313::0x8078::P1::INSTR", "GPIB0::7::INSTR", "TCPIP::10.0.0.1::5025::SOCKET"],
+    [
+        SOCKET,
+        INSTR,
+        SERIAL,
+        "USB0::0x1313::0x8078::P1::INSTR",
+        "GPIB0::7::INSTR",
+        "TCPIP::10.0.0.1::5025::SOCKET",
+        "tcpip0::10.0.0.1::hislip0::instr",
+    ],
 )
 def test_a_query_on_every_kind_of_line(manager: pyvisa.ResourceManager, name: str) -> None:
     assert opened(manager, name).query("*IDN?") == "MAKER,DEMO,1,1.0"

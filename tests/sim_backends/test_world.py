@@ -256,7 +256,7 @@ def test_rows_that_the_unitary_is_not_driven_for_pass_as_vacuum() -> None:
 def test_memory_is_bounded_whatever_is_recorded() -> None:
     """A record that would take the machine's memory is refused, and many lengths do not pile up."""
     lab = Lab()
-    with pytest.raises(LimitError, match=r"server: a record of 60 s covers 6e\+10 time bins"):
+    with pytest.raises(LimitError, match=r"server: a record of 60 s covers 7.49e\+09 time bins"):
         lab.world.acquire("server", [1], 60.0 / 1000, 1000)
     for bins in range(1, 40):
         lab.world.acquire("server", [1], 1 / RATE_HZ, 50 * MODES + bins)
