@@ -114,7 +114,9 @@ class Number(Parameter[float]):
         match = _NUMBER.fullmatch(text)
         if match is None:
             return self._word(text.upper(), unit)
-        value = self.scale(float(match[1].replace(" ", "")), match[2], unit)
+        value = self.scale(float("".join(match[1].split())), match[2], unit)
+        if not math.isfinite(value):  # a number too large for one, such as 1E999
+            raise ScpiError(-222)
         if self._resolution:
             value = round(value / self._resolution) * self._resolution
         self._check(value, unit)

@@ -164,3 +164,15 @@ def test_a_block_announces_its_length() -> None:
 def test_answers_of_one_message_are_joined() -> None:
     joined = response([True, 3, 0.5, "text", Block(b"x;")], "\n", lambda value: f"{value:.1E}")
     assert joined == b"1;3;5.0E-01;text;#800000002x;\n"
+
+
+@pytest.mark.parametrize("text", ["1.55E706", "-1E999 NM", "9E400"])
+def test_a_number_too_large_for_one_is_out_of_range(text: str) -> None:
+    with pytest.raises(ScpiError) as caught:
+        Number("M", resolution=1e-13).parse(text, None)
+    assert caught.value.code == -222
+
+
+@pytest.mark.parametrize("text", ["1.5\tE-06", "1.5 E-06", "1.5E -06"])
+def test_white_space_within_a_number_is_none_of_its_digits(text: str) -> None:
+    assert Number("M").parse(text, None) == 1.5e-06
