@@ -12,6 +12,7 @@ TIMebase, CHANnel, HDEFinition, TRIGger, FORMat. LAN: HiSLIP, or TCP port 5025, 
 * With ``TIMebase:REFerence 0`` the screen, and the record, begin at the trigger. ``CHANnel:DATA:HEADer?``: time of the
   first and last sample, samples, values per sample.
 * ``CHANnel:COUPling DC`` is 50 ohms.
+* ``*IDN?`` calls every model RTO; which one it is, its material number before the serial number says.
 
 Assumed, to be checked on a unit: that any sample rate up to 5 GSa/s is had exactly (it is read back); at least 1000
 samples a record; that ``ACQuire:CURRent?`` begins at 0 after ``SINGle``; that a sample at or beyond 127 of the 8-bit

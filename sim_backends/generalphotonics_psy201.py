@@ -74,7 +74,7 @@ class PSY201(Unit):
                     connection.put(answer().encode("ascii") + TERMINATOR)
             return
         try:
-            numbers = [float(part) for part in rest.split(",")] if rest.strip() else []
+            numbers = [_number(part.strip()) for part in rest.split(",")] if rest.strip() else []
         except ValueError:
             return
         for pattern, command in self._commands:
@@ -165,6 +165,11 @@ class PSY201(Unit):
             table[f"CONTrol:SCRamble:{each}:RATE"] = partial(self._set_rate, each)
             table[f"CONTrol:SCRamble:{each}:STATe"] = partial(self._set_scrambling, each)
         return table
+
+
+def _number(text: str) -> float:
+    """Also ON and OFF. Raises ValueError."""
+    return {"ON": 1.0, "OFF": 0.0}[text] if text in ("ON", "OFF") else float(text)
 
 
 def _patterns(table: Mapping[str, T]) -> list[tuple[re.Pattern[str], T]]:

@@ -3,14 +3,15 @@
 Manual: ID Photonics, "CoBrite DX User Manual", chapter "Command reference", and the maker's own client (PyPI
 ``cobrite``). A command ends with ";" or CR, a reply with ";" (and CR LF, see ``line_ends``). A command that sets is
 acknowledged by an empty reply; an error is the reply itself, ``ERR 100, unknown command``, and there is no queue.
-Units: THz, nm, GHz, dBm. A laser's address is chassis, slot and device, ``1,1,1``; ``*`` in place of one, or of all
-three, stands for every laser, and is answered by a line for each.
+Units: THz, nm, GHz, dBm. A laser's address is chassis, slot and device, ``1,1,1`` when it is left out; ``*`` in place
+of one, or of all three, stands for every laser, and is answered by a line for each.
 
 The light is as it was told at once, while ``BUSY?`` answers 1 for ``settle_s``; ``BWAI`` and ``*WAI`` are acknowledged
 when it is over. An open interlock switches the laser off, and it stays off when the loop is closed again.
 
-Options: ``idn``, ``type``, ``devices``, ``settle_s``, ``line_ends``, ``absent_state``, ``out_of_range``,
-``interlock_answer``, ``dither``, ``frequency_min_thz``, ``frequency_max_thz``, ``power_min_dbm``, ``power_max_dbm``.
+Options: ``idn``, ``default_address``, ``type``, ``devices``, ``settle_s``, ``line_ends``, ``absent_state``,
+``out_of_range``, ``interlock_answer``, ``dither``, ``frequency_min_thz``, ``frequency_max_thz``, ``power_min_dbm``,
+``power_max_dbm``.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ class CoBrite(Unit):
         take = self.options
         self._idn = take.text("idn", "ID Photonics GmbH,CoBrite DX1,SN24001,V1.3.4")
         self._end = b";\r\n" if take.flag("line_ends", True) else b";"
+        self._default_address = take.flag("default_address", True)
         self._lists_absent = take.text("absent_state", ABSENT_LEFT_OUT, (ABSENT_LEFT_OUT, ABSENT_MINUS_ONE)) == "-1"
         nature = Nature(
             kind=take.text("type", "GC"),
@@ -205,6 +207,8 @@ class CoBrite(Unit):
         """Whom a command means, what follows the address, and whether a wildcard stood in it."""
         if values[:1] == ["*"] and values[1:2] != ["*"] and len(values) < 3:
             values = ["*", "*", "*", *values[1:]]
+        if len(values) < 3 and self._default_address:
+            values = ["1", "1", "1", *values]
         if len(values) < 3 or not all(re.fullmatch(r"\*|\d{1,3}", value) for value in values[:3]):
             raise Refused(ARGUMENTS)
         wild = "*" in values[:3]

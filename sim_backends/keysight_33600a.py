@@ -9,8 +9,9 @@ on BUS together. A start of the sync output's channel reaches the lab's trigger 
 output's. A burst takes no time here; one begun by the trigger input stays visible until the channel is written to.
 
 Setting one of VOLTage:HIGH and :LOW beyond the other takes the other along. Not simulated: functions other than ARB
-(their settings are kept, the world sees silence), offsets, gated bursts, trigger sources IMMediate and TIMer in burst
-mode, point by point advance, amplitudes in VRMS or dBm, modulation, sweeps, lists, and what the two filters do.
+(FUNCtion, APPLy and their settings are kept, the world sees silence), offsets, gated bursts, trigger sources IMMediate
+and TIMer in burst mode, point by point advance, amplitudes in VRMS or dBm, modulation, sweeps, lists, and what the two
+filters do.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim_backends.keysight_33600a_channel import CODE_MAX, MODELS, OPEN_OHM, Channel, told_for
-from sim_backends.keysight_33600a_parameters import OrInfinity, Points, Volts
+from sim_backends.keysight_33600a_channel import CODE_MAX, MODELS, OPEN_OHM, RESET_RATE_HZ, Channel, told_for
+from sim_backends.keysight_33600a_parameters import Applied, OrInfinity, Points, Volts
 from sim_backends.scpi import (
     Binary,
     Boolean,
@@ -52,7 +53,8 @@ SMALLEST_VPP: Final = 1e-3
 PEAK_V: Final = 5.0
 MAX_CYCLES: Final = 100_000_000
 
-FUNCTIONS: Final = Choice("SINusoid", "SQUare", "TRIangle", "RAMP", "PULSe", "PRBS", "NOISe", "ARBitrary", "ARB", "DC")
+SHAPES: Final = ("SINusoid", "SQUare", "TRIangle", "RAMP", "PULSe", "PRBS", "NOISe", "ARBitrary", "DC")
+FUNCTIONS: Final = Choice(*SHAPES)
 
 
 class Trueform(ScpiUnit):
@@ -99,6 +101,7 @@ class Trueform(ScpiUnit):
     rate_unit = Setting(":DISPlay:UNIT:ARBRate", Choice("SRATe", "FREQuency", "PERiod"), "SRAT")
     message = Setting(":DISPlay:TEXT", Text(), "", shown=lambda text: f'"{text}"')
 
+    _applied = Applied(f"{SOURCE}:APPLy", SHAPES)
     _output = ChannelSetting(":OUTPut<n:2>[:STATe]", Boolean(), "output_on")
     _function = ChannelSetting(f"{SOURCE}:FUNCtion[:SHAPe]", FUNCTIONS, "function")
     _advance = ChannelSetting(f"{ARB}:ADVance", Choice("TRIGger", "SRATe"), "advance")
@@ -213,6 +216,28 @@ class Trueform(ScpiUnit):
     @query(":OUTPut<n:2>:POLarity?")
     def _polarity(self, number: int) -> str:
         return "INV" if self.channel(number).inverted else "NORM"
+
+    def apply(self, number: int, function: str, rate: str, amplitude_v: float | None, offset_v: float | None) -> None:
+        """APPLy: what is left out stays as it is (assumed)."""
+        channel = self.channel(number)
+        self._set_volts(
+            number,
+            channel.amplitude_vpp if amplitude_v is None else amplitude_v,
+            channel.offset_v if offset_v is None else offset_v,
+        )
+        if rate and function == "ARB":
+            self._set_rate(number, Number("SA/S", default=RESET_RATE_HZ).parse(rate, self))
+        elif rate:
+            type(self).frequency_hz.put(self, Number("HZ", (1e-6, 120e6), default=1e3).parse(rate, self), number)
+        channel.put("function", function)
+        channel.put("output_on", True)
+
+    def applied(self, number: int) -> str:
+        """``"SIN +1.0E+03,+1.0E-01,+0.0E+00"``."""
+        channel = self.channel(number)
+        rate = channel.rate_hz if channel.function == "ARB" else type(self).frequency_hz.at(self, number)
+        numbers = (rate, channel.amplitude_vpp, channel.offset_v)
+        return f'"{channel.function} {",".join(map(self.format_real, numbers))}"'
 
     # ---- waveforms ----------------------------------------------------------------------------
 

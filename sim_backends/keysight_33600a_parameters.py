@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim_backends.keysight_33600a_channel import CODE_MAX, OPEN_OHM
-from sim_backends.scpi import Number, ScpiError
+from sim_backends.scpi import Maybe, Number, ScpiError, Setting, Text
+from sim_backends.scpi_table import Entry
 from sim_backends.scpi_values import Parameter, Token
 
 
@@ -28,6 +31,33 @@ class OrInfinity(Number):
         if isinstance(token, str) and token.strip().upper() in ("INF", "INFINITY"):
             return OPEN_OHM
         return super().parse(token, unit)
+
+
+class Applied(Setting[str]):
+    """``APPLy:<function> [<frequency>[,<amplitude>[,<offset>]]]``: all of it at once, and the output on. Of ARBitrary
+    the first number is the sample rate.
+    """
+
+    def __init__(self, pattern: str, functions: Sequence[str]) -> None:
+        super().__init__(pattern, Text(), "")
+        self._functions = functions
+
+    def reset(self, unit: object) -> None:
+        """Nothing is kept here."""
+
+    def entries(self) -> Iterator[Entry]:
+        """A command for each function, and one query."""
+        volts = Maybe(Volts("V", default=0.1), None), Maybe(Volts("V", default=0.0), None)
+        for word in self._functions:
+            short = "".join(letter for letter in word if not letter.islower())
+            numbers = (Maybe(Text(), ""), *volts)
+            yield Entry(f"{self._pattern}:{word}", numbers, partial(self._apply, short), returns=False)
+        yield Entry(f"{self._pattern}?", (), lambda unit, number: unit.applied(number), returns=True)
+
+    @staticmethod
+    def _apply(function: str, unit: Any, *given: Any) -> None:
+        number, rate, amplitude_v, offset_v = given
+        unit.apply(number, function, rate, amplitude_v, offset_v)
 
 
 class Points(Parameter["NDArray[np.int16]"]):

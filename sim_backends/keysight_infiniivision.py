@@ -17,12 +17,16 @@ what is here. Page numbers are those of the 4000 X-Series guide. Vertical, time 
 * Running with sweep AUTO, each :WAVeform:DATA? sends a fresh record.
 
 Not simulated: analogue bandwidth, triggering on a waveform, functions, digital channels, peak detection's second
-samples.
+samples, pictures of the screen (a blank one is sent), :MEASure beyond voltages of a channel.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sim_backends.keysight_infiniivision_acquisition import (
     DIGITIZING,
@@ -33,8 +37,9 @@ from sim_backends.keysight_infiniivision_acquisition import (
     TimeBase,
 )
 from sim_backends.keysight_infiniivision_record import Readout, Record, nr3
+from sim_backends.keysight_infiniivision_screen import bitmap, png
 from sim_backends.keysight_infiniivision_setup import INPUTS, InfiniiVisionSetup
-from sim_backends.scpi import Block, Boolean, Choice, Integer, Rest, ScpiError, Setting, command, query
+from sim_backends.scpi import Block, Boolean, Choice, Integer, Maybe, Rest, ScpiError, Setting, command, query
 from sim_backends.scpi_values import Token
 from sim_backends.unit import Connection
 
@@ -43,6 +48,9 @@ WAIT_BIT: Final = 1 << 5
 DEFAULT_POINTS: Final = 62_500
 MAX_POINTS: Final = 10_000_000
 SOURCES: Final = (*INPUTS, "FUNCtion", "MATH", "FFT", "WMEMory1", "WMEMory2")
+#: What :MEASure queries name: the source, and for VRMS the interval and the kind.
+WHAT: Final = Rest(Choice(*INPUTS, "DISPlay", "CYCLe", "AC", "DC"), least=0)
+NO_RESULT: Final = 9.9e37
 
 
 class _Points(Integer):
@@ -59,6 +67,7 @@ class InfiniiVision(InfiniiVisionSetup):
     MODEL = "keysight_infiniivision"
     HISLIP = True
 
+    measured_source = Setting(":MEASure:SOURce", Choice(*INPUTS), "CHAN1")
     view = Setting(":WAVeform:VIEW", Choice("MAIN"), "MAIN")
     wave_source = Setting(":WAVeform:SOURce", Choice(*SOURCES, "EXTernal"), "CHAN1")
     wave_format = Setting(":WAVeform:FORMat", Choice("WORD", "BYTE", "ASCii"), "BYTE")
@@ -235,6 +244,46 @@ class InfiniiVision(InfiniiVisionSetup):
     @query(":WAVeform:DATA?")
     def _data(self) -> Block:
         return Block(self._readout().payload(self._record(fresh=True)))
+
+    @command(":ACQuire:SEGMented:ANALyze")
+    def _analyse_segments(self) -> None:
+        """Statistics on the screen, of all segments: only those of segmented acquisition can be had."""
+        if self.acquisition.mode.mode != "SEGM":
+            raise ScpiError(-221, "the acquisition mode is not segmented")
+
+    @query(":DISPlay:DATA?", Maybe(Choice("BMP", "BMP8bit", "PNG"), "BMP"), Maybe(Choice("COLor", "GRAYscale"), "COL"))
+    def _picture(self, kind: str, palette: str) -> Block:
+        return Block(png() if kind == "PNG" else bitmap(8 if kind == "BMP8" else 24))
+
+    @query(":MEASure:VPP?", WHAT)
+    def _peak_to_peak(self, words: list[str]) -> str:
+        return self._measured(words, lambda volts: float(volts.max() - volts.min()))
+
+    @query(":MEASure:VMAX?", WHAT)
+    def _maximum(self, words: list[str]) -> str:
+        return self._measured(words, lambda volts: float(volts.max()))
+
+    @query(":MEASure:VMIN?", WHAT)
+    def _minimum(self, words: list[str]) -> str:
+        return self._measured(words, lambda volts: float(volts.min()))
+
+    @query(":MEASure:VAVerage?", WHAT)
+    def _average(self, words: list[str]) -> str:
+        return self._measured(words, lambda volts: float(volts.mean()))
+
+    @query(":MEASure:VRMS?", WHAT)
+    def _effective(self, words: list[str]) -> str:
+        """DC unless AC, without the mean, is asked for."""
+        mean = 1.0 if "AC" in words else 0.0
+        return self._measured(words, lambda volts: float(np.sqrt(np.mean((volts - mean * volts.mean()) ** 2))))
+
+    def _measured(self, words: list[str], of: Callable[[NDArray[np.float64]], float]) -> str:
+        """Of a channel's record, as far as it is none of a hole; +9.9E+37 where there is none."""
+        source = next((word for word in words if word.startswith("CHAN")), self.measured_source)
+        self.channel(int(source[-1]))
+        record = self._shot(fresh=True).records.get(int(source[-1]))
+        volts = np.empty(0) if record is None else record.volts()
+        return nr3(of(volts) if volts.size else NO_RESULT)
 
     @query(":WAVeform:PREamble?")
     def _preamble(self) -> str:

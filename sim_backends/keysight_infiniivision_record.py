@@ -117,6 +117,11 @@ class Record:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def volts(self) -> NDArray[np.float64]:
+        """What was acquired, without holes."""
+        volts: NDArray[np.float64] = self.codes[self.codes != HOLE] * self.scale.word_step_v + self.scale.offset_v
+        return volts
+
     def thinned(self, points: int) -> Record:
         """Every k-th sample, k the whole number that brings the length closest to ``points``."""
         every = max(1, round(len(self.codes) / max(points, 1)))

@@ -378,6 +378,15 @@ class M8190A(ScpiUnit):
                 except ScpiError as error:
                     self.status.report(error)
 
+    @command(f"{TRIG}:LEVel", Number("V", (-5, 5)))
+    def _set_level(self, level_v: float) -> None:
+        """The same as :ARM:TRIGger:LEVel."""
+        type(self).trigger_level_v.put(self, level_v)
+
+    @query(f"{TRIG}:LEVel?")
+    def _level(self) -> float:
+        return self.trigger_level_v
+
     @query(":STATus:OPERation:RUN:CONDition?")
     def _running(self) -> int:
         return sum(1 << index for index, channel in enumerate(self._channels) if channel.initiated)

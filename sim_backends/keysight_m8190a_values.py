@@ -26,12 +26,22 @@ class Samples(Parameter["NDArray[np.int16]"]):
         return np.frombuffer(token, dtype="<i2")
 
 
+class _Word(Integer):
+    """32 bits, also as ``0x80000000``, which is how examples print the control word."""
+
+    def _other(self, text: str) -> int:
+        try:
+            return int(text, 16) if text[:2].lower() == "0x" else super()._other(text)
+        except ValueError:
+            raise ScpiError(-104) from None
+
+
 class Words(Parameter["list[int]"]):
     """A block of little-endian uint32, one number, or several in parentheses."""
 
     def parse(self, token: Token, unit: object) -> list[int]:
         if isinstance(token, str):
-            each = Integer(0, WHOLE_SEGMENT)
+            each = _Word(0, WHOLE_SEGMENT)
             return [each.parse(word, unit) for word in token.strip().strip("()").split(",")]
         if len(token) % 4:
             raise ScpiError(-161, "a word has four bytes")

@@ -6,7 +6,7 @@ attenuation plus the offset. Attenuations are reached at once.
 
 The power meters of an N7751A or N7752A are not simulated.
 
-Options: ``variant``, ``serial``.
+Options: ``variant``, ``power_in_dark``, ``even_slots``, ``serial``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from sim_backends.scpi import (
     query,
     scientific,
 )
+from sim_backends.scpi_table import Call
+from sim_backends.scpi_values import Reply
 from sim_backends.state import AttenuatorChannelState, AttenuatorState, WorldView
 
 SLOTS: Final = {
@@ -70,6 +72,8 @@ class N7764A(ScpiUnit):
     def __init__(self, name: str, world: WorldView, options: Mapping[str, object] | None = None) -> None:
         super().__init__(name, world, options)
         self._model = self.options.text("variant", "N7764A", tuple(SLOTS))
+        self._refuses_in_dark = self.options.text("power_in_dark", "refused", ("refused", "kept")) == "refused"
+        self._shares_slots = self.options.text("even_slots", "refused", ("refused", "same")) == "same"
         self._serial = self.options.text("serial", "MY49C00123")
         self.state = AttenuatorState({slot: AttenuatorChannelState() for slot in SLOTS[self._model]})
         self._offsets_db = dict.fromkeys(self.state.channels, 0.0)
@@ -90,6 +94,12 @@ class N7764A(ScpiUnit):
 
     def suffixes_exist(self, suffixes: Sequence[int]) -> bool:
         return suffixes[0] in self.state.channels
+
+    def _call(self, call: Call, answered: int) -> Reply | None:
+        """An even slot, the output of the one before it, may stand for that."""
+        if self._shares_slots and call.suffixes and call.suffixes[0] % 2 == 0:
+            call = call._replace(suffixes=(call.suffixes[0] - 1,))
+        return super()._call(call, answered)
 
     @query(":SLOT<n:8>:IDN?")
     def _slot_identity(self, slot: int) -> str:
@@ -149,10 +159,14 @@ class N7764A(ScpiUnit):
 
     @command(":OUTPut<n:8>[:CHANnel]:POWer", Number("W", plain=lambda _: "DBM"))
     def _set_power(self, slot: int, power_w: float) -> None:
-        """Attenuates so that this power comes out; a plain number is in dBm. Refused in the dark."""
+        """Attenuates so that this power comes out; a plain number is in dBm. In the dark it is refused, or without
+        effect.
+        """
         now_dbm = self._power_dbm(slot)
         if now_dbm == DARK_DBM or power_w <= 0:
-            raise ScpiError(-200, "no light to attenuate")
+            if self._refuses_in_dark or power_w <= 0:
+                raise ScpiError(-200, "no light to attenuate")
+            return
         self._set_filter(slot, self.state.channels[slot].attenuation_db + now_dbm - watt_to_dbm(power_w))
 
     @query(":OUTPut<n:8>[:CHANnel]:POWer?")

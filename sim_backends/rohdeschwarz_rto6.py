@@ -40,6 +40,11 @@ from sim_backends.scpi_parts import ChannelSetting, PartSetting
 from sim_backends.scpi_values import Reply
 from sim_backends.state import DigitizerChannelState, DigitizerState, WorldView
 
+#: By the model: material numbers, all that ``*IDN?`` tells of it.
+MATERIALS: Final = {
+    "RTO64": "1802.0001k04", "RTO1012": "1316.1000k12", "RTO1024": "1316.1000k24", "RTO1044": "1316.1000k44",
+    "RTO2044": "1329.7002k44",
+}  # fmt: skip
 SCALES_V: Final = (1e-3, 1.0)
 CHANNEL: Final = ":CHANnel<n:4>"
 WAVEFORM: Final = f"{CHANNEL}[:WAVeform<n:3>]"
@@ -120,13 +125,13 @@ class Rto6(ScpiUnit):
 
     def __init__(self, name: str, world: WorldView, options: Mapping[str, object] | None = None) -> None:
         super().__init__(name, world, options)
-        self._variant = self.options.text("variant", "RTO64", ("RTO64", "RTO1024", "RTO1044", "RTO2044", "RTO1012"))
+        self._variant = self.options.text("variant", "RTO64", tuple(MATERIALS))
         self._has_high_definition = self.options.flag("high_definition", True)
         self._bits = self.options.integer("bits", 0, 0, 16)
         self._header_end = self.options.text("header_end", "last", ("last", "range"))
         self._arming_s = self.options.number("arming_s", 0.0, 0.0, 5.0)
         self._memory_points = self.options.integer("memory_points", 200_000_000, MIN_POINTS, 2_000_000_000)
-        self._serial = self.options.text("serial", "1802.0001k04/100001")
+        self._serial = self.options.text("serial", f"{MATERIALS[self._variant]}/100001")
         channels = int(self._variant[-1])
         self.state = DigitizerState(channels=[DigitizerChannelState() for _ in range(channels)])
         self.channels: list[Channel] = []
@@ -134,6 +139,11 @@ class Rto6(ScpiUnit):
 
     def identity(self) -> str:
         return f"Rohde&Schwarz,RTO,{self._serial},5.20.1.0"
+
+    @command("*ESE", Maybe(Integer(0, 255), 0))
+    def _set_event_enable(self, mask: int) -> None:
+        """``*CLS;*ESE;*SRE 0;*OPC?`` has its answer: a bare ``*ESE`` is taken for 0 (assumed)."""
+        super()._set_event_enable(mask)
 
     @query("*OPT?")
     def _fitted(self) -> str:
@@ -292,8 +302,8 @@ class Rto6(ScpiUnit):
         return (WAITS_FOR_TRIGGER if ready else 0) | (MEASURING if self._running else 0)
 
     @command("*TRG")
-    @command(":TRIGger:FORCe")
-    def _force(self) -> None:
+    @command(f"{TRIGGER}:FORCe")
+    def _force(self, trigger: int = 1) -> None:
         if self._waits:
             self._take(triggered=True)
 

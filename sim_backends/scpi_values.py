@@ -110,7 +110,7 @@ class Number(Parameter[float]):
         self._resolution = resolution
 
     def parse(self, token: Token, unit: Any) -> float:
-        text = _text(token)
+        text = _text(token).strip()
         match = _NUMBER.fullmatch(text)
         if match is None:
             return self._word(text.upper(), unit)

@@ -9,8 +9,9 @@ on the lab's trigger line; :TRIGger:IMMediate forces either. A start by command 
 the first sample that plays, and the DAC's resolution leaves bits for markers. A burst takes no time: it is over when
 that call returns. One that the trigger line started stays visible until the channel is written to, run or stopped.
 
-Not simulated: IQ waveforms, event jumps and pattern jumps, flags, subsequences, the internal trigger's interval, the
-function generator mode, S parameters and compensation files, offset and bias at the output.
+Not simulated: playing IQ waveforms (they are kept and read back), event jumps and pattern jumps, flags, subsequences,
+the internal trigger's interval, the function generator mode, S parameters and compensation files, offset and bias at
+the output.
 """
 
 from __future__ import annotations

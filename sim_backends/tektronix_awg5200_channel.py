@@ -92,7 +92,7 @@ class Channel:
     def assign(self, waveform: str = "", sequence: str = "", track: int = 1) -> None:
         """What plays from now on: a waveform, a track of a sequence, or nothing."""
         if waveform:
-            self._lists.waveform(waveform)
+            self._lists.waveform(waveform).check_playable()
         if sequence and track > self._lists.sequence(sequence).tracks:
             raise ScpiError(-222, f"track {track}")
         self.waveform, self.sequence, self.track = waveform, sequence, track

@@ -122,15 +122,13 @@ class TektronixLists(ScpiUnit):
 
     @command(":WLISt:WAVeform:NEW", Text(), Integer(1), Maybe(Choice("REAL", "IQ", "INTeger"), "REAL"))
     def _new_waveform(self, name: str, samples: int, kind: str) -> None:
-        if kind == "IQ":
-            raise ScpiError(-221, "IQ waveforms are not simulated")
         if not self.min_length <= samples <= self.max_length:
             raise ScpiError(-222, f"{samples} samples, {self.min_length} to {self.max_length}")
         if not name or name in self.lists.waveforms:
             raise ScpiError(-221, f"the name '{name}' is taken")
         if sum(map(len, self.lists.waveforms.values())) + samples > self.max_length:
             raise ScpiError(-225, "Out of memory")
-        self.lists.waveforms[name] = Waveform(name, np.zeros(samples, np.float32))
+        self.lists.waveforms[name] = Waveform(name, np.zeros(samples, np.float32), "IQ" if kind == "IQ" else "REAL")
 
     @command(":WLISt:WAVeform:DELete", Text())
     def _delete_waveform(self, name: str) -> None:
@@ -155,6 +153,19 @@ class TektronixLists(ScpiUnit):
         waveform = self.lists.waveform(name)
         part = waveform.part(start, len(waveform) - start if size < 0 else size)
         return _block(waveform.samples[part].astype("<f4"))
+
+    @command(":WLISt:WAVeform:DATA:Q", Text(), Rest(_Raw()))
+    def _write_quadrature(self, name: str, tokens: list[Token]) -> None:
+        start, size, data = _addressed(tokens, self)
+        if len(data) % 4:
+            raise ScpiError(-161, "a sample has four bytes")
+        self.lists.waveform(name).write_quadrature(start, _sized(np.frombuffer(data, "<f4"), size))
+
+    @query(":WLISt:WAVeform:DATA:Q?", Text(), Maybe(Integer(0), 0), Maybe(Integer(0), -1))
+    def _read_quadrature(self, name: str, start: int, size: int) -> Block:
+        waveform = self.lists.waveform(name)
+        part = waveform.part(start, len(waveform) - start if size < 0 else size)
+        return _block(waveform.quadrature()[part].astype("<f4"))
 
     @command(":WLISt:WAVeform:MARKer:DATA", Text(), Rest(_Raw()))
     def _write_markers(self, name: str, tokens: list[Token]) -> None:

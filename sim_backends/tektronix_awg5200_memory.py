@@ -57,12 +57,13 @@ def pattern(codes: NDArray[np.int16], marked: tuple[int, int] = (0, 0)) -> tuple
 
 
 class Waveform:
-    """One entry of the waveform list."""
+    """One entry of the waveform list. ``kind``: REAL, or IQ, which is kept and read back, but not played."""
 
     def __init__(self, name: str, samples: NDArray[np.float32], kind: str = "REAL") -> None:
         self.name = name
         self.kind = kind
         self.samples = samples
+        self._quadrature = np.zeros(len(samples) if kind == "IQ" else 0, np.float32)
         self.markers: NDArray[np.uint8] = np.zeros(len(samples), np.uint8)
         self.stamp = time.strftime("%Y/%m/%d %H:%M:%S", time.gmtime(0))
         self.settings: dict[str, float] = {}
@@ -81,6 +82,17 @@ class Waveform:
         self._codes.clear()
         self._playbacks.clear()
         self.version = next(_versions)
+
+    def quadrature(self) -> NDArray[np.float32]:
+        """Q of an IQ waveform, whose I are ``samples``. Raises ScpiError for any other."""
+        if self.kind != "IQ":
+            raise ScpiError(-221, f"{self.name} has no Q samples")
+        return self._quadrature
+
+    def write_quadrature(self, start: int, samples: NDArray[np.float32]) -> None:
+        """The same for Q."""
+        self._check(start, len(samples))
+        self.quadrature()[start : start + len(samples)] = samples
 
     def write_markers(self, start: int, markers: NDArray[np.uint8]) -> None:
         """The same for the markers."""
@@ -108,7 +120,8 @@ class Waveform:
         return slice(start, start + count)
 
     def codes(self, code_max: int) -> NDArray[np.int16]:
-        """What the DAC makes of the samples: beyond -1 and 1 it stays at its ends."""
+        """What the DAC makes of the samples: beyond -1 and 1 it stays at its ends. Raises ScpiError for IQ."""
+        self.check_playable()
         if code_max not in self._codes:
             scaled = np.multiply(self.samples, np.float32(code_max))
             np.rint(scaled, out=scaled)
@@ -118,6 +131,11 @@ class Waveform:
             codes.flags.writeable = False
             self._codes[code_max] = codes
         return self._codes[code_max]
+
+    def check_playable(self) -> None:
+        """Raises ScpiError for what has no voltage of its own."""
+        if self.kind == "IQ":
+            raise ScpiError(-221, "playing an IQ waveform is not simulated")
 
     def playback(self, code_max: int, loops: int) -> Playback:
         """``loops`` times, 0: without end; the same object until the content changes."""

@@ -104,7 +104,8 @@ class Channel:
 class MsoSetup(ScpiUnit):
     """Options: ``variant``, ``bits`` (of the converter; 0: by sample rate and mode), ``any_rate`` (every sample rate
     can be had), ``resampled_increment`` (WFMOutpre:XINcr? counts DATa:RESample), ``arming_s`` (how long it is ARMED
-    before it is READY), ``memory_points``, ``serial``.
+    before it is READY), ``length_in_auto`` (what a record length does in the automatic horizontal mode),
+    ``memory_points``, ``serial``.
     """
 
     state: DigitizerState
@@ -130,8 +131,6 @@ class MsoSetup(ScpiUnit):
     delayed = Setting(":HORizontal:DELay:MODe", Boolean(), True)
     delay_s = Setting(":HORizontal:DELay:TIMe", Number("S", (-10.0, 10.0)), 0.0)
     position = Setting(":HORizontal:POSition", Number("", (0.0, 100.0)), 50.0)
-    fast_frame = Setting(":HORizontal:FASTframe:STATE", Boolean(), False)
-    frames = Setting(":HORizontal:FASTframe:COUNt", Integer(1, 1_000_000), 1)
     trigger_type = Setting(":TRIGger:A:TYPe", Keyword("EDGE", "WIDth", "TIMEOut", "RUNt", "WINdow", "LOGIc"), "EDGE")
     trigger_source = Setting(
         ":TRIGger:A:EDGE:SOUrce", Keyword(*(f"CH{n}" for n in range(1, 9)), "LINE", "AUXiliary"), "CH1"
@@ -169,6 +168,7 @@ class MsoSetup(ScpiUnit):
         self._any_rate = self.options.flag("any_rate", False)
         self.resampled_increment = self.options.flag("resampled_increment", True)
         self.arming_s = self.options.number("arming_s", 0.0, 0.0, 10.0)
+        self._length_turns_manual = self.options.text("length_in_auto", "manual", ("manual", "refused")) == "manual"
         self._memory = self.options.integer("memory_points", 62_500_000, MIN_RECORD, 1_000_000_000)
         self._serial = self.options.text("serial", "C012345")
         self.state = DigitizerState([DigitizerChannelState() for _ in range(int(match[2]))])
@@ -219,10 +219,11 @@ class MsoSetup(ScpiUnit):
     @command(":HORizontal:RECOrdlength", Integer(1))
     @command(":HORizontal:MODe:RECOrdlength", Integer(1))
     def _set_points(self, points: int) -> None:
-        if self.horizontal_mode != "MANUAL":
+        if self.horizontal_mode != "MANUAL" and not self._length_turns_manual:
             raise ScpiError(-221, "the horizontal mode is automatic")
         if not MIN_RECORD <= points <= self._memory:
             raise ScpiError(-222)
+        type(self).horizontal_mode.put(self, "MANUAL")
         self.record_points = points
 
     @query(":HORizontal:RECOrdlength?")
@@ -250,6 +251,20 @@ class MsoSetup(ScpiUnit):
         if self.delayed:
             return round(self.record_points / 2 - self.delay_s * self.rate_hz)
         return round(self.record_points * self.position / 100)
+
+    @command(":HORizontal:FASTframe:STATE", Boolean())
+    @command(":HORizontal:FASTframe:COUNt", Integer(1))
+    def _refuse_frames(self, frames: int) -> None:
+        if frames > (not isinstance(frames, bool)):
+            raise ScpiError(-221, "FastFrame is not simulated")
+
+    @query(":HORizontal:FASTframe:STATE?")
+    def _frames_on(self) -> int:
+        return 0
+
+    @query(":HORizontal:FASTframe:COUNt?")
+    def _frame_count(self) -> int:
+        return 1
 
     # ---- channels ------------------------------------------------------------------------------
 

@@ -35,6 +35,10 @@ OVER_RANGE: Final = 9.9e37
 NO_READING: Final = 9.91e37
 #: Of the photodiode behind the sensor's integrating sphere; assumed.
 RESPONSIVITY_A_W: Final = 0.02
+#: Of a pulsed source whose repetition rate the sensor can tell, Hz; assumed.
+FREQUENCIES_HZ: Final = (1.0, 100e3)
+MEASUREMENT: Final = ":STATus:MEASurement"
+AUXILIARY: Final = ":STATus:AUXiliary"
 #: Power sensor, response settable, wavelength settable.
 SENSOR_FLAGS: Final = 1 + 16 + 32
 
@@ -52,32 +56,37 @@ class PM100D(ScpiUnit):
     SIGNED_ERRORS = True
 
     wavelength_m = Setting(
-        ":SENSe:CORRection:WAVelength",
+        "[:SENSe]:CORRection:WAVelength",
         Number("M", WAVELENGTHS_M, default=1550e-9, plain="NM"),
         1550e-9,
         _in_nm,
     )
-    loss_db = Setting(":SENSe:CORRection[:LOSS[:INPut[:MAGNitude]]]", Number("DB", (-60.0, 60.0), default=0.0), 0.0)
+    loss_db = Setting("[:SENSe]:CORRection[:LOSS[:INPut[:MAGNitude]]]", Number("DB", (-60.0, 60.0), default=0.0), 0.0)
     beam_diameter_m = Setting(
-        ":SENSe:CORRection:BEAMdiameter",
+        "[:SENSe]:CORRection:BEAMdiameter",
         Number("M", (1e-4, 0.1), default=9.5e-3, plain="MM"),
         9.5e-3,
         lambda metres: metres * 1e3,
     )
-    averages = Setting(":SENSe:AVERage[:COUNt]", Integer(1, 3000), 1)
-    unit = Setting(":SENSe:POWer[:DC]:UNIT", Choice("W", "DBM"), "W")
-    automatic = Setting(":SENSe:POWer[:DC]:RANGe:AUTO", Boolean(), True)
-    reference_w = Setting(":SENSe:POWer[:DC]:REFerence", Number("W", (0.0, 1.0), default=1e-3), 1e-3)
-    relative = Setting(":SENSe:POWer[:DC]:REFerence:STATe", Boolean(), False)
+    averages = Setting("[:SENSe]:AVERage[:COUNt]", Integer(1, 3000), 1)
+    unit = Setting("[:SENSe]:POWer[:DC]:UNIT", Choice("W", "DBM"), "W")
+    automatic = Setting("[:SENSe]:POWer[:DC]:RANGe:AUTO", Boolean(), True)
+    reference_w = Setting("[:SENSe]:POWer[:DC]:REFerence", Number("W", (0.0, 1.0), default=1e-3), 1e-3)
+    relative = Setting("[:SENSe]:POWer[:DC]:REFerence:STATe", Boolean(), False)
     filtered = Setting(":INPut[:PDIode]:FILTer[:LPASs][:STATe]", Boolean(), False)
     line_frequency = Setting(":SYSTem:LFRequency", Integer(50, 60), 50)
     beeps = Setting(":SYSTem:BEEPer:STATe", Boolean(), True)
     responsivity_a_w = Setting(
-        ":SENSe:CORRection:POWer[:PDIode]:RESPonse",
+        "[:SENSe]:CORRection:POWer[:PDIode]:RESPonse",
         Number("", (1e-3, 10.0), default=RESPONSIVITY_A_W),
         RESPONSIVITY_A_W,
     )
-    brightness = Setting(":DISPlay:BRIGhtness", Number("", (0.0, 1.0)), 1.0)
+    brightness = Setting(":DISPlay:BRIGhtness", Number("", (0.0, 1.0), default=1.0), 1.0)
+    contrast = Setting(":DISPlay:CONTrast", Number("", (0.0, 1.0), default=0.5), 0.5)
+    measurement_enable = Setting(f"{MEASUREMENT}:ENABle", Integer(0, 65535), 0)
+    measurement_rising = Setting(f"{MEASUREMENT}:PTRansition", Integer(0, 65535), 32767)
+    measurement_falling = Setting(f"{MEASUREMENT}:NTRansition", Integer(0, 65535), 0)
+    auxiliary_enable = Setting(f"{AUXILIARY}:ENABle", Integer(0, 65535), 0)
 
     def __init__(self, name: str, world: WorldView, options: Mapping[str, object] | None = None) -> None:
         super().__init__(name, world, options)
@@ -127,15 +136,34 @@ class PM100D(ScpiUnit):
     def _scpi_version(self) -> str:
         return "1999.0"
 
+    @query(":CALibration:STRing?")
+    def _calibrated(self) -> str:
+        return '"Uncalibrated"'
+
+    @query(f"{MEASUREMENT}[:EVENt]?")
+    @query(f"{MEASUREMENT}:CONDition?")
+    @query(f"{AUXILIARY}[:EVENt]?")
+    @query(f"{AUXILIARY}:CONDition?")
+    def _nothing_happened(self) -> int:
+        return 0
+
     # ------------------------------------------------------------------ range
 
-    @command(":SENSe:POWer[:DC]:RANGe[:UPPer]", Number("W", (0.0, RANGES_W[-1]), default=RANGES_W[-1], plain="W"))
+    @query("[:SENSe]:FREQuency[:RANGe][:UPPer]?")
+    def _highest_frequency(self) -> float:
+        return FREQUENCIES_HZ[1]
+
+    @query("[:SENSe]:FREQuency[:RANGe]:LOWer?")
+    def _lowest_frequency(self) -> float:
+        return FREQUENCIES_HZ[0]
+
+    @command("[:SENSe]:POWer[:DC]:RANGe[:UPPer]", Number("W", (0.0, RANGES_W[-1]), default=RANGES_W[-1], plain="W"))
     def _set_range(self, upper_w: float) -> None:
         """The smallest range that holds the value; automatic ranging ends."""
         self._range_w = next(upper for upper in RANGES_W if upper >= upper_w * (1 - 1e-9))
         PM100D.automatic.put(self, False)
 
-    @query(":SENSe:POWer[:DC]:RANGe[:UPPer]?", _LIMIT)
+    @query("[:SENSe]:POWer[:DC]:RANGe[:UPPer]?", _LIMIT)
     def _range(self, limit: str) -> float:
         ends = {"MIN": RANGES_W[0], "MAX": RANGES_W[-1], "DEF": RANGES_W[-1]}
         return ends[limit] if limit else self._range_in_force()
@@ -148,20 +176,20 @@ class PM100D(ScpiUnit):
 
     # ------------------------------------------------------------------ zero
 
-    @command(":SENSe:CORRection:COLLect:ZERO[:INITiate]")
+    @command("[:SENSe]:CORRection:COLLect:ZERO[:INITiate]")
     def _zero(self) -> None:
         """Whatever is seen now counts as dark."""
         self._zero_w = self.world.optical_power_w(self.name)
 
-    @command(":SENSe:CORRection:COLLect:ZERO:ABORt")
+    @command("[:SENSe]:CORRection:COLLect:ZERO:ABORt")
     def _abort_zero(self) -> None:
         """Zeroing is over at once: nothing to abort."""
 
-    @query(":SENSe:CORRection:COLLect:ZERO:STATe?")
+    @query("[:SENSe]:CORRection:COLLect:ZERO:STATe?")
     def _zeroing(self) -> int:
         return 0
 
-    @query(":SENSe:CORRection:COLLect:ZERO:MAGNitude?")
+    @query("[:SENSe]:CORRection:COLLect:ZERO:MAGNitude?")
     def _zero_magnitude(self) -> float:
         return self._zero_w
 

@@ -132,3 +132,11 @@ def test_power_and_degree_of_polarisation() -> None:
     client = controller(dop=0.97)
     assert client.ask(":MEAS:DOP?") == "+0.970"
     assert client.ask(":MEAS:POW?") == "-60.00"
+
+
+def test_words_switch_a_scrambler() -> None:
+    client = controller()
+    client.write(":CONT:SCR:TRI:STAT ON")
+    assert (client.ask(":CONT:SCR:TRI:STAT?"), state_of(client).scrambling) == ("1", True)
+    client.write(":CONT:SCR:TRI:STAT OFF")
+    assert (client.ask(":CONT:SCR:TRI:STAT?"), state_of(client).scrambling) == ("0", False)

@@ -42,7 +42,7 @@ def test_an_empty_command_and_a_header_that_nobody_knows() -> None:
 
 @pytest.mark.parametrize("text", ["FREQ?", "FREQ? 1,1", "FREQ? 1,1,2", "FREQ? 1,1,1,5", "POW 1,1,1", "POW 1,1,1,ten"])
 def test_wrong_arguments(text: str) -> None:
-    assert laser().ask(text) == "ERR 101, wrong arguments;"
+    assert laser(default_address=False).ask(text) == "ERR 101, wrong arguments;"
 
 
 @pytest.mark.parametrize("header", ["FREQ", "freq", ":SOURce:FREQuency", ":SOUR:FREQ", "SOUR:FREQ"])
@@ -131,3 +131,29 @@ def test_a_laser_without_dither() -> None:
     client = laser(dither=False)
     assert client.ask("DIT 1,1,1,1;DIT? 1,1,1") == ";-1;"
     assert laser().ask("DIT 1,1,1,1;DIT? 1,1,1") == ";1;"
+
+
+@pytest.mark.parametrize(
+    ("text", "full", "shown"),
+    [
+        ("FREQ 193.41", "FREQ? 1,1,1", "193.4100;"),
+        ("POW 10", "POW? 1,1,1", "10.00;"),
+        ("STAT 1", "STAT? 1,1,1", "1;"),
+        ("OFF -1.5", "OFF? 1,1,1", "-1.500;"),
+    ],
+)
+def test_an_address_that_is_left_out_is_that_of_the_first_laser(text: str, full: str, shown: str) -> None:
+    client = laser(devices=2)
+    assert client.ask(text) == ";"
+    assert client.ask(full) == client.ask(text.split()[0] + "?") == shown
+
+
+@pytest.mark.parametrize("header", ["MON", "ERR", "LIM", "CONF", "BUSY", "TYP", "FREQ:LIM", "APOW", "DIT", "WAV"])
+def test_queries_without_an_address(header: str) -> None:
+    client = laser()
+    assert client.ask(f"{header}?") == client.ask(f"{header}? 1,1,1")
+
+
+@pytest.mark.parametrize("text", ["FREQ", "FREQ 193,41", "FREQ? 1,1", "LIM? 3"])
+def test_wrong_arguments_without_an_address(text: str) -> None:
+    assert laser().ask(text) == "ERR 101, wrong arguments;"

@@ -191,3 +191,41 @@ def test_one_channel_alone() -> None:
     assert client.ask("*IDN?").split(",")[1] == "33611A"
     client.write("SOUR2:VOLT 1")
     assert client.errors() == [-114]
+
+
+@pytest.mark.parametrize(
+    ("commands", "shown"),
+    [
+        ("APPL:SIN 1e3,1,0", '"SIN +1.0E+03,+1.0E+00,+0.0E+00"'),
+        ("APPLy:SINusoid 5 KHZ, 3.0 VPP, -2.5 V", '"SIN +5.0E+03,+3.0E+00,-2.5E+00"'),
+        ("APPL:SQU 2000;:APPL:RAMP", '"RAMP +2.0E+03,+1.0E-01,+0.0E+00"'),
+        ("VOLT 2;:APPL:DC DEF, DEF, 1", '"DC +1.0E+03,+1.0E-01,+1.0E+00"'),
+        ("APPL:ARB 1e6,1,0", '"ARB +1.0E+06,+1.0E+00,+0.0E+00"'),
+    ],
+)
+def test_a_function_at_once(commands: str, shown: str) -> None:
+    """Only a waveform is seen by the world."""
+    unit, client, _ = generator()
+    client.write(commands)
+    function, _, numbers = client.ask("APPL?").strip('"').partition(" ")
+    assert f'"{function} {",".join(f"{float(number):+.1E}" for number in numbers.split(","))}"' == shown
+    assert client.ask("FUNC?") == function
+    assert client.errors() == []
+    assert unit.state.channels[0].output_on
+    assert (unit.state.channels[0].playback is not None) == (function == "ARB")
+
+
+def test_a_function_at_once_out_of_range() -> None:
+    unit, client, _ = generator()
+    client.write("APPL:SIN 1e3,30,0")
+    assert client.errors() == [-222]
+    assert not unit.state.channels[0].output_on
+
+
+def test_a_sequence_in_a_block() -> None:
+    unit, client, _ = generator()
+    client.write("DATA:ARB:DAC a," + ",".join(["100"] * 40))
+    send(client, "SOUR1:DATA:SEQ ", b'"s","a",3,repeat,maintain,4,"a",1,once,maintain,4')
+    client.write("FUNC:ARB s;:FUNC ARB")
+    assert client.errors() == []
+    assert len(playing(unit).codes) == 160

@@ -136,3 +136,26 @@ def test_smaller_models_have_fewer_slots(world: QuietWorld) -> None:
     assert client.ask("*IDN?") == client.ask(":SLOT1:IDN?") == "Keysight Technologies,N7761A,X,1.28"
     client.write(":INP3:ATT 1")
     assert client.errors() == [-114]
+
+
+def test_a_power_in_the_dark_may_be_without_effect() -> None:
+    unit = open_unit("keysight_n7764a", "voa", QuietWorld(), {"power_in_dark": "kept"})
+    assert isinstance(unit, N7764A)
+    client = Client(unit)
+    client.write(":INP1:ATT 7;:OUTP1:POW -10 dBm")
+    assert unit.state.channels[1].attenuation_db == 7.0
+    assert client.errors() == []
+    client.write(":OUTP1:POW 0 W")
+    assert client.errors() == [-200]
+
+
+def test_even_slots_may_be_those_before_them() -> None:
+    unit = open_unit("keysight_n7764a", "voa", QuietWorld(), {"even_slots": "same"})
+    assert isinstance(unit, N7764A)
+    client = Client(unit)
+    client.write(":INP2:ATT 7;:OUTP4 1;:INP2:WAV 1310NM")
+    assert unit.state.channels[1].attenuation_db == 7.0
+    assert unit.state.channels[3].shutter_open
+    assert client.ask(":INP1:ATT?;:INP2:ATT?;:INP1:WAV?") == "+7.00000000E+000;+7.00000000E+000;+1.31000000E-006"
+    client.write(":INP9:ATT?")
+    assert client.errors() == [-114]

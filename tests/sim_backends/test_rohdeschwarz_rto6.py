@@ -181,3 +181,24 @@ def test_options() -> None:
     assert client.ask("SYST:ERR:ALL?") == '0,"No error"'
     client.write("NONS;:*CLS;NONS")
     assert client.ask("SYST:ERR:ALL?").startswith('-113,"Undefined header"')
+
+
+@pytest.mark.parametrize("opening", ["*CLS;*ESE 1;*SRE 0;*OPC?", "*CLS;*ESE;*SRE 0;*OPC?"])
+def test_the_opening_has_its_answer(opening: str) -> None:
+    _, client, _ = scope()
+    assert client.ask(opening) == "1"
+    assert client.errors() == []
+    assert client.ask("*ESE?") == ("1" if "1" in opening else "0")
+
+
+@pytest.mark.parametrize("command", ["TRIG:FORC", "TRIGger1:FORCe", "*TRG"])
+def test_a_trigger_by_command(command: str) -> None:
+    _, client = armed()
+    client.write(command)
+    assert client.ask("ACQ:CURR?") == "1"
+
+
+@pytest.mark.parametrize(("variant", "material"), [("RTO64", "1802.0001k04"), ("RTO1044", "1316.1000k44")])
+def test_the_material_number_tells_the_model(variant: str, material: str) -> None:
+    _, client, _ = scope(variant=variant)
+    assert client.ask("*IDN?") == f"Rohde&Schwarz,RTO,{material}/100001,5.20.1.0"

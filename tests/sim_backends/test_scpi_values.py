@@ -176,3 +176,8 @@ def test_a_number_too_large_for_one_is_out_of_range(text: str) -> None:
 @pytest.mark.parametrize("text", ["1.5\tE-06", "1.5 E-06", "1.5E -06"])
 def test_white_space_within_a_number_is_none_of_its_digits(text: str) -> None:
     assert Number("M").parse(text, None) == 1.5e-06
+
+
+@pytest.mark.parametrize("token", ["DEF", " DEF", " DEFault "])
+def test_words_with_blanks_around_them(token: str) -> None:
+    assert Number("V", (0, 1), default=0.5).parse(token, None) == 0.5

@@ -101,7 +101,7 @@ def test_settings(client: Client, header: str, value: str, shown: str) -> None:
         ("OUTPut1:PATH DIRect", -224),
         ("OUTPut9:STATe 1", -114),
         ('WLISt:WAVeform:NEW "w",5,REAL', -222),
-        ('WLISt:WAVeform:NEW "w",50,IQ', -221),
+        ('WLISt:WAVeform:NEW "w",5,IQ', -222),
         ('WLISt:WAVeform:DELete "w"', -224),
         ('SOURce1:CASSet:WAVeform "w"', -224),
         ('SLISt:SEQuence:STEP1:RCOunt "s",2', -224),

@@ -76,7 +76,9 @@ def test_settings(client: Client, header: str, value: str, shown: str) -> None:
     assert events(client) == NONE
 
 
-def test_record_length_needs_the_manual_mode(client: Client) -> None:
+def test_record_length_may_need_the_manual_mode() -> None:
+    client = Client(Mso("scope", Ramp(), {"length_in_auto": "refused"}))
+    client.write("HEADER OFF")
     client.write("HORizontal:RECOrdlength 5000")
     assert events(client).startswith("221,")
     client.write("HORizontal:MODe MANual;RECOrdlength 5000;SAMPLERate 1.25E9")
@@ -249,3 +251,18 @@ def test_wrong_options_are_refused() -> None:
     for options in ({"variant": "MSO44"}, {"bits": 5}):
         with pytest.raises(ConfigError):
             Mso("scope", QuietWorld(), options)
+
+
+@pytest.mark.parametrize("command", ["HORizontal:FASTframe:STATE 1", "HOR:FAST:COUN 10"])
+def test_fastframe_is_refused(client: Client, command: str) -> None:
+    client.write(command)
+    assert events(client) == '221,"Settings conflict;FastFrame is not simulated"'
+    client.write("HORizontal:FASTframe:STATE OFF;COUNt 1")
+    assert events(client) == NONE
+    assert client.ask("HORizontal:FASTframe:STATE?;COUNt?") == "0;1"
+
+
+def test_a_record_length_makes_the_time_base_manual() -> None:
+    client = Client(Mso("scope", Ramp()))
+    client.write("HEADER OFF;*CLS;:HORizontal:RECOrdlength 10000")
+    assert client.ask("*ESR?;:HORizontal:RECOrdlength?;MODe?") == "0;10000;MANUAL"

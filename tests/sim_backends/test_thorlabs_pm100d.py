@@ -135,3 +135,40 @@ def test_what_has_nothing_to_do_is_accepted(client: Client) -> None:
     client.write("CONF:POW;:ABOR;:SYST:BEEP;:SENS:CORR:COLL:ZERO:ABOR;:SENS:CORR:BEAM 9;:DISP:BRIG 0.5")
     assert client.ask("CONF?") == "POW"
     assert client.errors() == []
+
+
+@pytest.mark.parametrize(
+    ("bare", "query", "shown"),
+    [
+        ("AVER 5", ":SENS:AVER?", "5"),
+        ("AVERage:COUNt 7", "SENSe:AVERage:COUNt?", "7"),
+        ("CORR:WAV 1310", "SENS:CORR:WAV?", "1.31000000E+03"),
+        ("CORR:LOSS:INP:MAGN 3", "SENS:CORR:LOSS?", "3.00000000E+00"),
+        ("POW:RANG:AUTO 0", "SENS:POW:RANG:AUTO?", "0"),
+        ("POW:RANG 1E-3", "SENS:POW:DC:RANG:UPP?", "5.00000000E-03"),
+        ("POW:UNIT DBM", "SENS:POW:UNIT?", "DBM"),
+        ("DISP:BRIG 0.5", "DISP:BRIG?", "5.00000000E-01"),
+        ("STAT:MEAS:ENAB 3", "STAT:MEAS:ENAB?", "3"),
+    ],
+)
+def test_sense_is_the_default_node(client: Client, bare: str, query: str, shown: str) -> None:
+    client.write(bare)
+    assert client.ask(query) == client.ask(bare.split()[0] + "?") == shown
+    assert client.errors() == []
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("STAT:MEAS:COND?", "0"),
+        ("STAT:MEAS?", "0"),
+        ("STATus:AUXiliary:CONDition?", "0"),
+        ("SENS:FREQ?", "1.00000000E+05"),
+        ("SENS:FREQ:RANG:LOW?", "1.00000000E+00"),
+        ("CAL:STR?", '"Uncalibrated"'),
+        ("DISP:BRIG? MAX", "1.00000000E+00"),
+        ("DISP:CONT?", "5.00000000E-01"),
+    ],
+)
+def test_what_it_tells_of_itself(client: Client, query: str, shown: str) -> None:
+    assert client.ask(query) == shown
