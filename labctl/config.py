@@ -129,13 +129,16 @@ class LinkRole(StrictModel):
 
     ``technical_excess``: excess noise of the apparatus, SNU at the server's receiver, beyond the honest client's, and
     its standard error; of the working point at which ``labctl bench technical-noise`` measured it. One number for all
-    layers of the network, or a list with one for each.
+    layers of the network, or a list with one for each. ``technical_modes``: modes n of the layers that it was measured
+    with, and ``technical_mean_photons`` the light; where they are left out, nothing is checked against them.
     """
 
     loss_out: Decibels = 0.0
     loss_back: Decibels = 0.0
     technical_excess: SnuPerLayer = 0.0
     technical_excess_se: SnuPerLayer = 0.0
+    technical_modes: list[Count] = Field(default_factory=list)
+    technical_mean_photons: Positive | None = None
 
 
 class ReceiverRole(StrictModel):
@@ -230,8 +233,13 @@ class BenchConfig(StrictModel):
         return self.visa_library == "@labctl"
 
     def with_technical(self, excess: float, standard_error: float) -> BenchConfig:
-        """The same bench with another technical noise, SNU."""
-        technical = {"technical_excess": excess, "technical_excess_se": standard_error}
+        """The same bench with another technical noise, SNU, for any network and light."""
+        technical = {
+            "technical_excess": excess,
+            "technical_excess_se": standard_error,
+            "technical_modes": [],
+            "technical_mean_photons": None,
+        }
         return self.model_copy(update={"link": self.link.model_copy(update=technical)})
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.allowance import check_allowance, unknown_allowance
 from labctl.config import BenchConfig, ReceiverRole, RunConfig, check_together, load_bench, load_run
 from labctl.datasets import Dataset, load_dataset
 from labctl.errors import ConfigError, DataError
@@ -61,6 +62,7 @@ class Forecast:
     attenuation_db: float
     expected_excess: tuple[float, ...]
     technical_excess: float
+    technical_note: str | None
     weights_bits_per_weight: float
     data_bits_v1: float
     data_bits_journal: float
@@ -76,6 +78,7 @@ class Forecast:
             f"honest excess noise per layer: {excess} SNU{self._technical()}",
             f"leaks at most {self.weights_bits_per_weight:.4g} bits of each weight in all, and of each data symbol"
             f" {self.data_bits_v1:.4g} bits (arXiv v1) or {self.data_bits_journal:.4g} bits (journal)",
+            *([] if self.technical_note is None else [self.technical_note]),
         ]
 
     def _technical(self) -> str:
@@ -113,10 +116,14 @@ class Experiment:
         return db_to_ratio(-self.bench.link.loss_back)
 
     def agreement(self) -> Agreement:
-        """What the server's check will hold the returned light against."""
+        """What the server's check will hold the returned light against.
+
+        Raises ConfigError where the bench's technical noise was not measured for the network and its light.
+        """
         receiver, shapes = self.bench.server_receiver, self.network.layer_shapes
         tap = AmplifierTap(self.run.gain, self.bench.amplifier.n_sp)
         modes = [modes_per_row(inputs) for _, inputs in shapes]
+        check_allowance(self.bench.link, modes, self.run.mean_photons)
         return Agreement(
             receiver=Receiver(
                 DUAL_KAPPA,
@@ -187,6 +194,7 @@ class Experiment:
             attenuation_db=plan_launch(self.bench, peak).attenuation_db,
             expected_excess=agreement.expected,
             technical_excess=weighted_mean([each.excess for each in agreement.technical_by_layer], agreement.samples),
+            technical_note=unknown_allowance(self.bench.link),
             weights_bits_per_weight=self.images
             * max(
                 layer.transmissions * each.weights_bits_per_weight
@@ -204,11 +212,12 @@ def load_experiment(
     data: Path | None = None,
     images: int | None = None,
     seed: int | None = None,
+    technical: bool = True,
 ) -> Experiment:
     """Read and check everything that a run needs.
 
-    ``run``: path of a RUN.toml, or the name of a shipped one. The other arguments override its keys. Raises ConfigError
-    or DataError, with file, key and remedy.
+    ``run``: path of a RUN.toml, or the name of a shipped one. The other arguments but ``technical`` override its
+    keys. Raises ConfigError or DataError, with file, key and remedy.
     """
     path = run_path(str(run))
     overrides = {
@@ -218,16 +227,19 @@ def load_experiment(
         "seed": seed,
     }
     config = load_run(path, {key: value for key, value in overrides.items() if value is not None})
-    return prepare_experiment(config, str(path))
+    return prepare_experiment(config, str(path), technical=technical)
 
 
-def prepare_experiment(run: RunConfig, where: str = "the run") -> Experiment:
+def prepare_experiment(run: RunConfig, where: str = "the run", *, technical: bool = True) -> Experiment:
     """The same from a configuration made in Python; its paths are relative to the working directory.
 
-    ``where``: what messages call the place that the run was described in.
+    ``where``: what messages call the place that the run was described in. ``technical``: whether the bench's technical
+    noise is allowed for; where it is about to be measured it is not.
     """
     bench_file = bench_path(run.bench)
     bench = load_bench(bench_file)
+    if not technical:
+        bench = bench.with_technical(0.0, 0.0)
     check_together(run, bench, where)
     try:
         network = load_network(run.model)

@@ -272,7 +272,7 @@ class ExplicitSampler:
             "adversary": {},
             "ledger": {},
         }
-        checked = prepare_experiment(RunConfig.model_validate(run), "the sweep")
+        checked = prepare_experiment(RunConfig.model_validate(run), "the sweep", technical=False)
         return replace(checked, network=self._experiment.network, dataset=self._experiment.dataset)
 
 

@@ -29,7 +29,8 @@ class TechnicalMeasurement:
     """Pooled over ``images`` honest images, weighted by samples as the check does; SNU at the server's receiver.
 
     ``layers``: the excess of each layer beyond the honest one, and its standard error. ``expected_transmittance``: from
-    the calibrated losses. ``calibrations``: independent ones of the server's receiver, whose errors average out.
+    the calibrated losses. ``modes``, ``mean_photons``: n of each layer, and μ.
+    ``calibrations``: independent ones of the server's receiver, whose errors average out.
     """
 
     images: int
@@ -41,6 +42,8 @@ class TechnicalMeasurement:
     transmittance: float
     transmittance_se: float
     expected_transmittance: float
+    modes: tuple[int, ...]
+    mean_photons: float
 
     @property
     def technical_excess(self) -> float:
@@ -57,13 +60,16 @@ class TechnicalMeasurement:
     def toml(self) -> str:
         """Lines for ``[link]``: a list with one number a layer where they differ, one for all where they do not.
 
-        A negative value counts as no technical noise; its error stays.
+        A negative value counts as no technical noise; its error stays. Modes and light that it holds for come with it.
         """
+        modes = ", ".join(str(each) for each in self.modes)
+        point = f"\ntechnical_modes = [{modes}]\ntechnical_mean_photons = {self.mean_photons:g}"
         if not self.layers_differ:
-            return f"technical_excess = {_allowed(self.technical_excess)}\ntechnical_excess_se = {self.excess_se:.2g}"
+            excess = _allowed(self.technical_excess)
+            return f"technical_excess = {excess}\ntechnical_excess_se = {self.excess_se:.2g}{point}"
         values = ", ".join(_allowed(value) for value, _ in self.layers)
         errors = ", ".join(f"{error:.2g}" for _, error in self.layers)
-        return f"technical_excess = [{values}]\ntechnical_excess_se = [{errors}]"
+        return f"technical_excess = [{values}]\ntechnical_excess_se = [{errors}]{point}"
 
 
 def _allowed(value: float) -> str:
@@ -113,6 +119,8 @@ def measure_technical_noise(experiment: Experiment, images: int | None = None) -
         transmittance=found.transmittance,
         transmittance_se=found.transmittance_se,
         expected_transmittance=honest.transmittance_in * honest.transmittance_back,
+        modes=tuple(layer.modes for layer in agreement.layers),
+        mean_photons=honest.run.mean_photons,
     )
 
 

@@ -90,7 +90,7 @@ def technical_noise(
     from labctl.experiment import load_experiment
     from labctl.technical import measure_technical_noise
 
-    found = measure_technical_noise(load_experiment(run, bench=bench, seed=seed), images)
+    found = measure_technical_noise(load_experiment(run, bench=bench, seed=seed, technical=False), images)
     if json:
         print_json(_technical(found) | {"bench": bench, "run": run, "seed": seed})
     else:

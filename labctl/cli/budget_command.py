@@ -65,7 +65,7 @@ def _experiment(tables: dict[str, Any]) -> Experiment:
     from labctl.schema import validate
 
     where = "the command line"
-    return prepare_experiment(validate(RunConfig, {"name": "noise-budget", **tables}, where), where)
+    return prepare_experiment(validate(RunConfig, {"name": "noise-budget", **tables}, where), where, technical=False)
 
 
 def _object(found: Budget) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import math
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from labctl.cli import exits
@@ -13,11 +14,16 @@ from labctl.cli.report import print_json
 from labctl.errors import ConfigError
 
 if TYPE_CHECKING:
+    from labctl.models import Network
     from labctl.protocol.design import WorkingPoint
     from labctl.protocol.leakage import Layer, LayerLeakage
 
 #: The bounds by the keys that they have in a run's result.
 BOUNDS = ("weights_bits_per_mode", "weights_bits_per_weight", "data_bits_v1", "data_bits_journal")
+#: Draws of the optics' noise that an accuracy is the mean of, and their seed.
+DRAWS, SEED = 10, 1
+#: Accuracy lost to the noise from which on it is called poor.
+POOR = 0.2
 #: Largest photon number of a run, and largest number of modes or rows, that the options take.
 MAX_PHOTONS, MAX_COUNT = 1e6, 2**26
 AT_FULL_TRANSMITTANCE = (
@@ -80,14 +86,14 @@ def leakage(  # noqa: PLR0913 - typer reads the options from the signature
                 "excess_snu": noise,
                 "excess_mode_snu": layer.excess_mode,
                 **_bits(found),
-                "loss": _loss(photons, noise),
+                "loss": _loss(photons, noise, transmittance),
             }
         )
         return exits.ACCEPTED
     print(f"G = {gain:g}, μ = {photons:g}, n = {modes}, M = {rows}, T = {transmittance:g}")
     print(f"excess noise: g = {layer.excess_mode:.4g} SNU in the one mode, ε = {noise:.4g} SNU per mode")
     _show_layers([(layer, found)])
-    _show_loss(photons, noise)
+    _show_loss(photons, noise, transmittance)
     return exits.ACCEPTED
 
 
@@ -96,6 +102,10 @@ def optimise(  # noqa: PLR0913 - typer reads the options from the signature
     data_bits: Annotated[float, typer.Option(help="Most that the data may leak, bits per symbol.")] = 0.01,
     convention: Annotated[Convention, typer.Option(help="Which bound on the data is meant.")] = Convention.v1,
     model: Annotated[str, typer.Option(help="A shipped model, or a .safetensors file.")] = "mnist",
+    dataset: Annotated[
+        str | None, typer.Option(help="Tell the accuracy on its test images. [default: digits for a model of theirs]")
+    ] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Of the data set. [default: all]")] = None,
     transmittance: Transmittance = 1.0,
     n_sp: InversionFactor = 1.0,
     json: Json = False,
@@ -109,9 +119,13 @@ def optimise(  # noqa: PLR0913 - typer reads the options from the signature
     from labctl.protocol.rowmodel import AmplifierTap
 
     _check("--transmittance", transmittance, 0 < transmittance <= 1, "above 0, at most 1")
+    _check("--weights-bits", weights_bits, weights_bits >= 0, "of at least 0")
+    _check("--data-bits", data_bits, data_bits >= 0, "of at least 0")
     budget = Budget(weights_bits, data_bits, convention.value)
-    shapes = [RowShape(modes_per_row(inputs), rows) for rows, inputs in load_network(model).layer_shapes]
+    network = load_network(model)
+    shapes = [RowShape(modes_per_row(inputs), rows) for rows, inputs in network.layer_shapes]
     point = search(shapes, budget, Channel(transmittance, n_sp=n_sp))
+    accuracy = _accuracy(network, point, dataset, images)
     tap = AmplifierTap(point.gain, n_sp)
     noise = tap.honest_excess(min(shape.modes for shape in shapes))
     layers = [
@@ -120,14 +134,56 @@ def optimise(  # noqa: PLR0913 - typer reads the options from the signature
     ]
     if json:
         asked = {"model": model, "transmittance": transmittance, "n_sp": n_sp, "convention": convention.value}
-        print_json(asked | _point(point, layers) | {"loss": _loss(point.mean_photons, noise)})
+        print_json(
+            asked
+            | _point(point, layers)
+            | {"accuracy": accuracy}
+            | {"loss": _loss(point.mean_photons, noise, transmittance)}
+        )
         return exits.ACCEPTED
     print(f"{model}: G = {point.gain:.5g}, μ = {point.mean_photons:.5g}, T = {transmittance:g}")
     print(f"F² = {point.snr_squared:.4g} ({point.snr_db:.2f} dB), squared signal to noise of a normalised product")
+    _show_accuracy(accuracy)
     print(f"limited by {' and '.join(_LIMITS[each] for each in point.limits)}")
     _show_layers(layers)
-    _show_loss(point.mean_photons, noise)
+    _show_loss(point.mean_photons, noise, transmittance)
     return exits.ACCEPTED
+
+
+def _accuracy(network: Network, point: WorkingPoint, name: str | None, images: int | None) -> dict[str, Any] | None:
+    """At the working point, over seeded draws of the optics' noise; None where there is no data set to tell it on."""
+    from labctl.datasets import load_dataset
+    from labctl.models import check_fits
+    from labctl.models.noise import noisy_accuracy
+
+    if name is None and network.metadata.get("dataset") != "digits":
+        return None
+    dataset = load_dataset(name or "digits", "test", None)
+    check_fits(network, dataset)
+    if images is not None:
+        dataset = dataset.first(images)
+    found = noisy_accuracy(network, dataset, point.snr_squared, DRAWS, np.random.default_rng(SEED))
+    return {
+        "dataset": dataset.name,
+        "images": len(dataset),
+        "draws": DRAWS,
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "clean": network.accuracy(dataset.images, dataset.labels),
+    }
+
+
+def _show_accuracy(found: dict[str, Any] | None) -> None:
+    if found is None:
+        print("accuracy: not simulated; name its data set with --dataset")
+        return
+    print(
+        f"accuracy {found['value']:.4f} ({found['low']:.4f} to {found['high']:.4f}), mean of {found['draws']} draws of"
+        f" {found['images']} images of {found['dataset']}; without noise {found['clean']:.4f}"
+    )
+    if found["value"] < found["clean"] - POOR:
+        print(f"poor: more than {POOR:.0%} below that without noise; the budget allows no more light or gain")
 
 
 def _check(option: str, value: float, holds: bool, allowed: str) -> None:
@@ -152,13 +208,14 @@ def _bits(found: LayerLeakage) -> dict[str, float]:
     return {key: getattr(found, key) for key in BOUNDS}
 
 
-def _loss(photons: float, excess: float) -> list[dict[str, float]]:
+def _loss(photons: float, excess: float, transmittance: float) -> list[dict[str, float]]:
     from labctl.protocol.leakage import TRANSMITTANCES, price_of_loss
 
-    prices = price_of_loss(photons, excess)
+    points = sorted({*TRANSMITTANCES, transmittance}, reverse=True)
+    prices = price_of_loss(photons, excess, points)
     return [
         {"transmittance": each, "weights_bits_per_mode": bits, "weights_bits_per_weight": bits / 2}
-        for each, bits in zip(TRANSMITTANCES, prices, strict=True)
+        for each, bits in zip(points, prices, strict=True)
     ]
 
 
@@ -174,9 +231,9 @@ def _show_layers(layers: list[tuple[Layer, LayerLeakage]]) -> None:
     )
 
 
-def _show_loss(photons: float, excess: float) -> None:
+def _show_loss(photons: float, excess: float, transmittance: float) -> None:
     from labctl.cli.tables import show_table
 
     print(AT_FULL_TRANSMITTANCE)
-    rows = [[f"{number:.4g}" for number in line.values()] for line in _loss(photons, excess)]
+    rows = [[f"{number:.4g}" for number in line.values()] for line in _loss(photons, excess, transmittance)]
     show_table(["T", "weights, per mode", "per weight"], rows)

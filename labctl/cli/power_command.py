@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labctl.cli import exits
-from labctl.cli.report import print_json
+from labctl.cli.report import print_json, say
 from labctl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def _check(
     bench: str, model: str, gain: float, photons: float, horizon: tuple[int, float]
 ) -> tuple[Agreed, VerificationPlan]:
     """What is agreed, and the check of it: images and false-alarm rate are ``horizon``."""
+    from labctl.allowance import check_allowance, unknown_allowance
     from labctl.config import load_bench
     from labctl.experiment import DUAL_KAPPA
     from labctl.models import load_network
@@ -118,6 +119,10 @@ def _check(
         raise ConfigError(f"--gain is {gain:g}: nothing to measure", "Give a gain above 1.")
     layers = [(*layer.shape, layer.transmissions) for layer in load_network(model).layers]
     shapes = [RowShape(modes_per_row(inputs), rows * times) for rows, inputs, times in layers]
+    check_allowance(link, [shape.modes for shape in shapes], photons)
+    note = unknown_allowance(link)
+    if note is not None:
+        say(note)
     return agreed, plan_check(
         shapes, agreed, receiver, *horizon, per_layer(link.technical_excess, link.technical_excess_se, len(shapes))
     )
@@ -175,9 +180,9 @@ def _show(title: str, plan: VerificationPlan, found: list[Assessment]) -> None:
     allowed = "allowed" if any(layer.technical_excess for layer in plan.layers) else "honest"
     print(
         f"{allowed} ε = {told['expected_excess_snu']:.4g} SNU; one image resolves {told['resolution_snu']:.2g}, "
-        + ("calibration hides it" if resolved is None else f"3 σ take {math.ceil(resolved):,} images")
+        + ("calibration hides it" if resolved is None else f"the honest part takes {_count(resolved)} for 3 σ")
     )
-    show_table(_HEADS, [_row(each) for each in found])
+    show_table(_HEADS, [_row(each) for each in found], wrap=False)
     for note in _NOTES:
         print(note)
     print(f"An honest client reads {found[0].gains[0].honest_bits_per_row:.3g} bits of a row: its product.")
@@ -197,6 +202,11 @@ def _row(found: Assessment) -> list[str]:
         f"{max(each.bits_per_row for each in gains):.4g}",
         f"{max(each.holevo_bits_per_mode for each in gains):.3g}",
     ]
+
+
+def _count(number: float) -> str:
+    images = max(math.ceil(number), 1)
+    return f"{images:,} image" if images == 1 else f"{images:,} images"
 
 
 def _images(number: float) -> str:

@@ -23,8 +23,9 @@ from labctl.models.gradients import through_gather, through_vectors
 from labctl.models.network import Matrix, Network
 from labctl.models.noise import noisy_accuracy
 from labctl.models.storage import StoredType, round_weights
-from labctl.protocol.encoding import weight_rms
+from labctl.protocol.encoding import modes_per_row, weight_rms
 from labctl.protocol.layers import Convolution, Dense, LayerKind
+from labctl.protocol.leakage import Layer, known_leakage
 from labctl.protocol.rowmodel import AmplifierTap, snr_squared
 
 Labels = npt.NDArray[np.int64]
@@ -357,5 +358,20 @@ def describe(network: Network, dataset: Dataset, points: Sequence[WorkingPoint],
             f"G = {point.gain:g}, mu = {point.mean_photons:g} (F^2 = {point.snr:.3f}): "
             f"accuracy {found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
         )
+        yield _leaks(network, point)
     for layer, matrix in enumerate(network.weights):
         yield f"layer {layer}: max|w|/w_rms = {np.abs(matrix).max() / weight_rms(matrix):.2f}"
+
+
+def _leaks(network: Network, point: WorkingPoint) -> str:
+    """Of one transmission of the worst layer, without loss."""
+    tap, found = AmplifierTap(point.gain), []
+    for rows, inputs in network.layer_shapes:
+        modes = modes_per_row(inputs)
+        layer = Layer(point.mean_photons, tap.returned_excess, modes, rows)
+        found.append(known_leakage(layer, 1.0, tap.honest_excess(modes)))
+    return (
+        f"leaks at T = 1: I_w = {max(each.weights_bits_per_mode for each in found):.4g} bits per mode,"
+        f" I_x = {max(each.data_bits_v1 for each in found):.4g} (arXiv v1),"
+        f" {max(each.data_bits_journal for each in found):.4g} (journal) bits per symbol"
+    )

@@ -103,11 +103,14 @@ def resolution(plan: VerificationPlan, images: int = 1) -> float:
 
 
 def images_to_resolve(plan: VerificationPlan, sigmas: float) -> float:
-    """Images, not rounded, after which the ε that is allowed stands out of the standard error of ε̂ by
-    ``sigmas``; inf if calibration forbids it. 85 for 3 σ of the agreed ε at G = 1.3 with one 784 x 784
+    """Images, not rounded, after which the honest client's ε stands out of the standard error of ε̂ by
+    ``sigmas``, technical noise not counted; inf if calibration forbids it.
+
+    85 for 3 σ of the agreed ε at G = 1.3 with one 784 x 784
     layer."""
     look = _Look.of(plan, [layer.profile for layer in plan.layers])
-    room = (look.excess / sigmas) ** 2 - look.common
+    honest = weighted_mean([layer.agreed_excess for layer in plan.layers], [layer.samples for layer in plan.layers])
+    room = (honest / sigmas) ** 2 - look.common
     return look.variance / room if room > 0 else math.inf
 
 

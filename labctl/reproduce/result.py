@@ -37,8 +37,11 @@ class Result:
     draw: Callable[[Figure], None]
 
 
-def within(what: str, published: float, found: float, tolerance: float) -> Comparison:
-    """Agreement to a relative tolerance, such as half a unit of the last digit that was published."""
+def within(what: str, expected: float, found: float, tolerance: float, source: str = "published") -> Comparison:
+    """Agreement to a relative tolerance, such as half a unit of the last digit that was published.
+
+    ``source``: where ``expected`` is from: "published" by the paper, or a "reference" that is not.
+    """
     return Comparison(
-        what, f"published {published:.4g}", f"{found:.4g}", abs(found - published) <= tolerance * abs(published)
+        what, f"{source} {expected:.4g}", f"{found:.4g}", abs(found - expected) <= tolerance * abs(expected)
     )

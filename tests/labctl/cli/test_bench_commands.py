@@ -124,7 +124,8 @@ def test_a_signal_does_not_keep_a_bench_lit(bench_file: str, monkeypatch: pytest
 def test_technical_noise_as_lines_for_the_bench_file(capsys: Capture) -> None:
     assert app.perform(["bench", "technical-noise", "telecom", "--images", "3"], debug=False) == 0
     lines = tomllib.loads(capsys.readouterr().out)  # all but the keys is comment
-    assert lines.keys() == {"technical_excess", "technical_excess_se"}
+    assert lines.keys() == {"technical_excess", "technical_excess_se", "technical_modes", "technical_mean_photons"}
+    assert (lines["technical_modes"], lines["technical_mean_photons"]) == ([32, 32], 4.0)
 
 
 def test_technical_noise_as_an_object(capsys: Capture) -> None:

@@ -63,7 +63,7 @@ def test_for_people_it_says_that_the_limits_hold_without_loss_only(capsys: pytes
 def test_channel_and_amplifier_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(printed(capsys, "leakage", *POINT, "--transmittance", "0.95", "--excess", "0.01", "--json"))
     assert found["weights_bits_per_mode"] == weight_leakage(4.0, 0.95, 0.01)
-    assert [each["transmittance"] for each in found["loss"]] == [1.0, 0.999, 0.99]
+    assert [each["transmittance"] for each in found["loss"]] == [1.0, 0.999, 0.99, 0.95]
     assert found["loss"][0]["weights_bits_per_mode"] == weight_leakage(4.0, 1.0, 0.01)
     noisy = json.loads(printed(capsys, "leakage", *POINT, "--n-sp", "1.5", "--json"))
     assert noisy["excess_mode_snu"] == pytest.approx(1.5 * (2 - 2 / 1.3))
@@ -133,6 +133,33 @@ def test_for_people_it_says_what_limits(capsys: pytest.CaptureFixture[str]) -> N
     assert re.search(r"F² = [\d.]+ \(-[\d.]+ dB\)", text)
     assert "64 rows of 32 modes" in text
     assert "hold at T = 1 only" in text
+
+
+def test_accuracy_at_the_optimum_rises_with_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    """And so with F², which is searched; images are the same."""
+    for model in ("digits", "digits-noise-aware"):
+        found = [
+            json.loads(printed(capsys, "optimise", "--model", model, *words, "--json"))
+            for words in (("--transmittance", "0.9"), (), ("--weights-bits", "0.4", "--data-bits", "0.1"))
+        ]
+        assert [each["snr_db"] for each in found] == sorted(each["snr_db"] for each in found)
+        values = [each["accuracy"]["value"] for each in found]
+        assert values == sorted(set(values))
+        assert all(each["accuracy"]["low"] <= each["accuracy"]["value"] <= each["accuracy"]["high"] for each in found)
+    assert "mean of 10 draws of 20 images of digits" in printed(
+        capsys, "optimise", "--model", "digits", "--images", "20"
+    )
+
+
+def test_poor_accuracy_is_called_so(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("optimise", "--model", "digits", "--images", "20")
+    assert "\npoor: " in printed(capsys, *words, "--transmittance", "0.9")
+    assert "poor" not in printed(capsys, *words, "--weights-bits", "0.6", "--data-bits", "0.1")
+
+
+def test_a_negative_budget_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert perform("optimise", "--weights-bits", "-1") == 2
+    assert "--weights-bits is -1" in capsys.readouterr().err
 
 
 def test_a_model_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,3 +95,15 @@ def test_a_file_that_cannot_be_written_is_told_before_training(name: str, tmp_pa
     assert perform("--out", str(tmp_path / name)) == 2
     assert "epoch" not in capsys.readouterr().err
     assert (tmp_path / "there.safetensors").read_bytes() == b"precious"
+
+
+def test_what_the_working_point_leaks_is_told() -> None:
+    from labctl.datasets import load_dataset
+    from labctl.models import load_network
+    from labctl.models.training import WorkingPoint, describe
+
+    images = load_dataset("digits", "test", None).first(5)
+    lines = list(describe(load_network("digits"), images, [WorkingPoint(2.0, 1.0)], draws=1))
+    [leaks] = [line for line in lines if line.startswith("leaks at T = 1: I_w = ")]
+    assert "(arXiv v1)" in leaks
+    assert "(journal)" in leaks

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from labctl.cli import app
+from labctl.cli.power_command import _count
 from labctl.protocol.attacks import ATTACKS
 from tests.labctl.test_reference import rows
 
@@ -89,10 +90,16 @@ def test_the_table(capsys: Capture) -> None:
     assert perform(*POINT, "--images", "200") == 0
     text = capsys.readouterr().out
     assert "mnist on ideal: G = 1.3, μ = 4, false-alarm rate 0.001 over 200 images" in text
-    assert "3 σ take 84 images" in text
+    assert "the honest part takes 84 images for 3 σ" in text
+    assert re.search(r"substitution, T = 0\.99 +0", text)
     assert re.search(r"greedy, G' = 2 +0\.002551 +1 +0\.94\d+ +100\.\d +95 +181 +131 +1\.161 +0\.0874", text)
     assert re.search(r"tap, t = 0\.01 +0\.001177 +0\.99 +0\.001 +199\.\d +- +- +- ", text)
     assert "An honest client reads 0.818 bits" in text
+
+
+def test_a_bench_that_was_not_measured_for_the_network(capsys: Capture) -> None:
+    assert perform(*POINT, "--bench", "telecom") == 2
+    assert "technical_modes" in capsys.readouterr().err
 
 
 def test_keys_of_the_object_are_documented(capsys: Capture) -> None:
@@ -136,3 +143,8 @@ def test_refusals(words: list[str], capsys: Capture) -> None:
     assert shown.out == ""
     assert shown.err.startswith("labctl: error: ")
     assert "\nlabctl: remedy: " in shown.err
+
+
+@pytest.mark.parametrize(("number", "text"), [(0.3, "1 image"), (1.2, "2 images"), (1200.0, "1,200 images")])
+def test_counts_of_images(number: float, text: str) -> None:
+    assert _count(number) == text

@@ -237,3 +237,8 @@ def test_every_attack_has_a_curve_and_its_runs(study: Study) -> None:
     }
     for name in ("all-modes", "tap"):
         assert simulated[name][13] == pytest.approx(simulated[name][6], rel=0.1)
+
+
+def test_what_is_not_the_paper_s_is_called_a_reference(study: Study) -> None:
+    lossy = {each.what: each.expected for each in leakage.make(study).comparisons if ", T = " in each.what}
+    assert [text.split()[0] for text in lossy.values()] == ["published", "reference", "reference"]
