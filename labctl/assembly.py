@@ -119,8 +119,7 @@ class Assembly:
         if self.control is not None:
             self.control.set_stepped_clock(True)
             self.control.reset(run.seed)
-            if run.adversary.on_the_light:
-                self.control.mount_attack(str(run.adversary.attack), run.adversary.strength or 0.0)
+            self._mount_attack()
         self.amplifier.set_emission(False)  # before its input goes dark
         self.transmitter.set_light(False)
         self.laser.set_wavelength(bench.laser.wavelength)
@@ -142,8 +141,16 @@ class Assembly:
             self.laser.set_emission(True)
             bias.lock("null")
         self._calibrate(dark)
+        if dark is not None:  # the calibration's bright light told nothing of the weights
+            self._mount_attack()
         self.transmitter.set_light(True)
         self.amplifier.set_emission(True)
+
+    def _mount_attack(self) -> None:
+        """Of the run's adversary, on a simulated lab; he starts with nothing."""
+        adversary = self.experiment.run.adversary
+        if self.control is not None and adversary.on_the_light:
+            self.control.mount_attack(str(adversary.attack), adversary.strength or 0.0)
 
     def _dark(self) -> Recording | None:
         """Of a sampling receiver, with everything dark."""

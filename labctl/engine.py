@@ -98,6 +98,7 @@ class Engine:
         self._referee = Referee(experiment, self._assembly.control)
         self._alarm_image: int | None = None
         self._started_s = 0.0
+        self._lit = False
         self._now_s = 0.0  # by the bench's clock, when the last image was finished
         self.images = 0
         self.started: RunStarted | None = None
@@ -164,7 +165,9 @@ class Engine:
         self._state("stopped")
 
     def _cause(self, error: GateError) -> LabctlError:
-        """A gate tells that the light is wrong; an interlock may tell why."""
+        """A gate tells that the light is wrong; an interlock may tell why, once the light is on."""
+        if not self._lit:
+            return error
         try:
             self._assembly.watch.check()
         except LabctlError as cause:
@@ -184,6 +187,7 @@ class Engine:
 
     def _light_on(self, step: Step) -> None:
         self._assembly.light_on()
+        self._lit = True
         self._assembly.watch.check()
         self._started_s = self._now_s = self._bench.clock.now()
         self.started = self._description()

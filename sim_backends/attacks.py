@@ -19,6 +19,11 @@ from sim_backends.physics import Float
 
 #: Rows of each shot from which the attacker's information is estimated.
 ROWS_WATCHED: Final = 64
+#: Of the largest variance from row to row that a bin has: less is darkness.
+LEAST_SPREAD: Final = 1e-4
+#: Of the usual variance, between which a bin's light is signal: darker is a guard bin, brighter a pilot.
+LEAST_SIGNAL: Final = 1e-3
+MOST_SIGNAL: Final = 30.0
 
 
 class AttackKind(StrEnum):
@@ -106,8 +111,19 @@ class Spoils:
 
 
 def watched(plane: Float) -> tuple[slice, np.ndarray]:
-    """Rows and lit bins of a launched plane (2, M, B) that the attacker's information is estimated from."""
-    return slice(0, min(ROWS_WATCHED, plane.shape[1])), np.asarray(plane.any(axis=(0, 1)))
+    """Rows and bins of a launched plane (2, M, B) that the attacker's information is estimated from."""
+    return slice(0, min(ROWS_WATCHED, plane.shape[1])), signal_bins(plane)
+
+
+def signal_bins(plane: Float) -> np.ndarray:
+    """Bins, shape (B,), that carry weights. An attacker who knows the protocol looks at these: light that is alike in
+    all rows leaks through the modulator in a guard bin, and what is far brighter than most is a pilot.
+    """
+    if plane.shape[1] < 2:
+        return np.asarray(plane.any(axis=(0, 1)))
+    spread = plane.var(axis=1).sum(axis=0)
+    usual = float(np.median(spread[spread > LEAST_SPREAD * spread.max()])) if spread.any() else 0.0
+    return np.asarray((spread > LEAST_SIGNAL * usual) & (spread < MOST_SIGNAL * usual))
 
 
 def read_dual(generator: np.random.Generator, light: Float, excess: float = 0.0) -> Float:
@@ -157,7 +173,7 @@ class Mounted:
             return plane
         amplitude = np.float32(math.sqrt(self.out))
         read = read_dual(self.generator, plane[:, chosen] * amplitude)
-        lit = np.asarray(plane.any(axis=(0, 1)))
+        lit = signal_bins(plane)
         self.spoils.share = self.attack.resent
         self.spoils.add(plane[:, chosen][:, :, lit], read[:, :, lit])
         anew = plane.copy()

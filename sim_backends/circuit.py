@@ -345,7 +345,13 @@ class Circuit:
         if tap.playback is not None and tap.output_on:
             volts = float(tap.playback.codes[-1]) * tap.amplitude_vpp / 2 / tap.code_max
             fraction = math.cos(math.pi * volts / (2 * physics.v_pi)) ** 2
-        return min(1.0, max(0.0, fraction + physics.fraction_error)) if physics.fraction_error else fraction
+        fraction += physics.fraction_error
+        if not -1e-9 <= fraction <= 1 + 1e-9:
+            raise ConfigError(
+                f"[world.tap] fraction_error = {physics.fraction_error:g}: it would return {fraction:.4g} of its light",
+                "Give an error that keeps the fraction between 0 and 1 at the gain used.",
+            )
+        return min(1.0, max(0.0, fraction))
 
     def power_seen_w(self, unit: str) -> float:
         """Mean power at a bias controller's tap, behind the modulator, or behind the attenuator "unit:channel"."""

@@ -12,21 +12,25 @@ There is no trace: what a digitizer would make of single samples cannot be asked
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic.fields import FieldInfo
 
 from labctl.errors import NotExact
-from labctl.schema import StrictModel
-from labctl.units import db_to_ratio
+from labctl.schema import StrictModel, read_toml
+from labctl.units import db_to_ratio, parse_quantity
 from sim_backends.config import WorldConfig, load_world
 from sim_backends.physics import Complex, Double, Float, LoopDrive, round_trip_mean
 
 DUAL_KAPPA: Final = 0.5
+#: What the steps of a digitizer may add to a calibrated noise variance, SNU.
+STEPS_SNU: Final = 0.002
 
 #: What the shortcut has in its formulas. Any other imperfection that is not at its default is a reason to refuse.
 COVERED: Final[dict[str, frozenset[str]]] = {
@@ -81,6 +85,43 @@ def require_exact(config: WorldConfig, *, digitised: bool) -> None:
             f"[world] {', '.join(keys)}: the returned noise is not the same in all modes but one",
             "Ask for mode 'explicit' or 'auto', or leave these imperfections out.",
         )
+
+
+def miscalibrated(world: WorldConfig, bench: Mapping[str, Any]) -> list[str]:
+    """Keys of ``[world]`` that the shortcut takes to be as calibrated in the rest of the bench file, and are not."""
+    pairs: list[tuple[str, object, object]] = [
+        ("modulator.v_pi_i", world.modulator.v_pi_i, _si(bench["modulator"]["in_phase"]["v_pi"], "V")),
+        ("modulator.v_pi_q", world.modulator.v_pi_q, _si(bench["modulator"]["quadrature"]["v_pi"], "V")),
+        ("modulator.loss", world.modulator.loss, _si(bench["modulator"]["loss"], "dB")),
+        ("tap.v_pi", world.tap.v_pi, _si(bench["tap"]["v_pi"], "V")),
+    ]
+    for way in ("forward_coupler", "forward_phase", "return_coupler", "return_phase"):
+        key = f"v_pi_{way}"
+        pairs.append((f"unitary.{key}", getattr(world.unitary, key), _si(bench["unitary"][way]["v_pi"], "V")))
+    for name, own in (("client_receiver", world.client_receiver), ("server_receiver", world.server_receiver)):
+        pairs.append((f"{name}.volts_per_snu", own.volts_per_snu, _si(bench[name]["volts_per_snu"], "V")))
+        pairs.append((f"{name}.reference_power", own.reference_power, _si(bench["laser"]["power"], "W")))
+    found = [key for key, real, believed in pairs if not _alike(real, believed)]
+    sigma0_sq = float(bench["server_receiver"].get("noise_variance", 1.0))
+    if abs(1 + world.server_receiver.electronic_noise - sigma0_sq) > STEPS_SNU:
+        found.append("server_receiver.electronic_noise")
+    believed_gain = [(_si(each["pump"], "A"), float(each["gain"])) for each in bench["amplifier"]["pump_calibration"]]
+    real_gain = [(point.pump, point.gain) for point in world.amplifier.gain_curve]
+    curves = zip(real_gain, believed_gain, strict=False)
+    points = [pair for real, own in curves for pair in zip(real, own, strict=True)]
+    if len(real_gain) != len(believed_gain) or not all(_alike(one, other) for one, other in points):
+        found.append("amplifier.gain_curve")
+    return found
+
+
+def _si(value: str | float, unit: str) -> float:
+    return parse_quantity(value, unit) if isinstance(value, str) else float(value)
+
+
+def _alike(one: object, other: object) -> bool:
+    assert isinstance(one, float | int)
+    assert isinstance(other, float | int)
+    return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-12)
 
 
 @dataclass(frozen=True)
@@ -258,6 +299,12 @@ def open_light(bench_file: Path, gain: float, returned_fraction: float, *, digit
     """
     world, _ = load_world(bench_file)
     require_exact(world, digitised=digitised)
+    keys = miscalibrated(world, read_toml(bench_file))
+    if keys:
+        raise NotExact(
+            f"[world] {', '.join(keys)}: not what the bench's own calibration says, on which the shortcut rests",
+            "Ask for mode 'explicit' or 'auto', or calibrate the bench.",
+        )
     return LayerLight(world, gain, returned_fraction)
 
 

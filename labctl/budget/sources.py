@@ -102,6 +102,8 @@ def _nothing_idle(world: Tables) -> None:
             idle.append("lo_delay")
         for key in idle:
             world.get(party, {}).pop(key, None)
+    if "rin_db_per_hz" not in laser and "linewidth" not in laser:
+        world.get("waveform", {}).get("phase", {}).pop("delay", None)
 
 
 def toml_text(tables: Mapping[str, Any]) -> str:

@@ -115,7 +115,7 @@ def check_calibration_age(name: str, calibrated_s: float, now_s: float, limits: 
         raise GateError(f"{name}: calibrated {-age_s:.0f} s from now", "Set the clock right, or calibrate again.")
     if age_s > limits.calibration_age_s:
         raise GateError(
-            f"{name}: calibrated {age_s:.0f} s ago, at most {limits.calibration_age_s:.0f} s are allowed",
+            f"{name}: calibrated {age_s / 3600:.1f} hours ago, at most {limits.calibration_age_s / 3600:g} are allowed",
             "Calibrate again.",
         )
     return age_s

@@ -18,11 +18,12 @@ from labctl.config import RunConfig
 from labctl.engine import RunControl
 from labctl.errors import ConfigError
 from labctl.events import AdversaryResult, AttackResult, DataRecovered, EventBus
-from labctl.experiment import Experiment, prepare_experiment
+from labctl.experiment import Experiment, load_experiment, prepare_experiment
 from labctl.protocol.encoding import pack_data
 from labctl.protocol.leakage import weight_leakage
 from labctl.protocol.power import assess
 from labctl.record import open_run
+from labctl.run_tables import AdversaryConfig
 from labctl.session import Outcome, run_experiment
 from labctl.summary import summary
 
@@ -227,3 +228,18 @@ def test_an_attack_needs_a_simulated_bench(tmp_path: Path) -> None:
     run = experiment("digits", 1, attack="tap", strength=0.1).run.model_copy(update={"bench": str(path)})
     with pytest.raises(ConfigError, match=r"adversary\.attack"):
         prepare_experiment(run)
+
+
+@pytest.mark.parametrize("bench", ["ideal", "telecom", "waveform"])
+@pytest.mark.parametrize(("attack", "strength"), [("tap", 0.3), ("resend", 0.3), ("all-modes", 1.3)])
+def test_what_the_attacker_learned_is_what_theory_says_on_every_bench(bench: str, attack: str, strength: float) -> None:
+    """Of the modes alone, whatever light pilots and guard bins have; 20,000 samples and more: within five per cent."""
+    shipped = load_experiment("digits", bench=bench, images=12).run
+    adversary = AdversaryConfig.model_validate({"attack": attack, "strength": strength})
+    changes = {"gain": 1.3, "mean_photons": 4.0, "on_alarm": "continue", "adversary": adversary}
+    outcome = run_experiment(prepare_experiment(shipped.model_copy(update=changes)), EventBus(), RunControl(), None)
+    assert outcome.error is None
+    assert outcome.finished.adversary is not None
+    found = outcome.finished.adversary.attack
+    assert found is not None
+    assert found.bits_per_mode == pytest.approx(found.expected_bits_per_mode, rel=0.05)

@@ -59,7 +59,7 @@ def test_clearance() -> None:
 
 def test_age_of_the_calibration() -> None:
     assert check_calibration_age("server receiver", 1000.0, 4600.0, LIMITS) == 3600
-    assert "3601 s ago" in refusal(check_calibration_age, 1000.0, 4601.0, LIMITS).message
+    assert "1.0 hours ago" in refusal(check_calibration_age, 1000.0, 4601.0, LIMITS).message
     assert "from now" in refusal(check_calibration_age, 1000.0, 990.0, LIMITS).message
     assert "from now" in refusal(check_calibration_age, math.nan, 990.0, LIMITS).message
 
