@@ -6,7 +6,6 @@ import math
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from labctl.cli import exits
@@ -152,6 +151,8 @@ def optimise(  # noqa: PLR0913 - typer reads the options from the signature
 
 def _accuracy(network: Network, point: WorkingPoint, name: str | None, images: int | None) -> dict[str, Any] | None:
     """At the working point, over seeded draws of the optics' noise; None where there is no data set to tell it on."""
+    import numpy as np
+
     from labctl.datasets import load_dataset
     from labctl.models import check_fits
     from labctl.models.noise import noisy_accuracy

@@ -173,5 +173,6 @@ def test_description() -> None:
     lines = list(describe(network, test, [WorkingPoint(2.0, 4.0)], draws=1))
     assert lines[0] == "digits: 360 images, clean accuracy 0.9472"
     assert lines[1].startswith("G = 2, mu = 4 (F^2 = 4.000): accuracy 0.")
-    assert lines[2] == "layer 0: max|w|/w_rms = 6.18"
-    assert len(lines) == 4
+    assert lines[2].startswith("leaks at T = 1: I_w = 0.")
+    assert lines[3] == "layer 0: max|w|/w_rms = 6.18"
+    assert len(lines) == 5
