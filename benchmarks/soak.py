@@ -41,6 +41,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 import numpy as np
+from serve import served as served_lab
 
 from labctl import __version__
 from labctl.adversary import agreed_terms
@@ -305,13 +306,7 @@ def served(data: str | None, processes: int) -> dict[str, Any]:
     arrays: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bench = folder / "served.bench.toml"
-        words = ["sim", "serve", "ideal", "--port-base", "0", "--write", str(bench)]
-        with subprocess.Popen([sys.executable, "-m", "labctl.cli", *words], stderr=subprocess.DEVNULL) as server:
-            while not bench.exists():
-                if server.poll() is not None:
-                    raise RuntimeError("the server did not start")
-                time.sleep(0.05)
+        with served_lab(folder) as bench:
             for place, where in (("over_tcp", str(bench)), ("in_process", "ideal")):
                 start = time.perf_counter()
                 experiment = prepare_experiment(mnist(data, bench=where))
@@ -326,7 +321,6 @@ def served(data: str | None, processes: int) -> dict[str, Any]:
                     "verdict": outcome.verdict,
                     "images_per_s": images / (time.perf_counter() - start),
                 }
-            server.terminate()
     compared = [key for key in arrays[0] if "time" not in key]
     found["compared"] = compared
     found["passed"] = all(np.array_equal(arrays[0][key], arrays[1][key], equal_nan=True) for key in compared)

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.connection import Part
+from drivers.generator import check_request
 from drivers.link import ScpiLink
 from drivers.scpi import int16_block, parse_integer, real, switch, word
 from drivers.visa import VisaLibrary
@@ -124,7 +125,7 @@ class Trueform(WaveformGenerator):
 
     def configure(self, sample_rate_hz: float, amplitude_vpp: Mapping[int, float]) -> None:
         """Stop, clear the memory, and prepare triggered bursts of arbitrary waveforms; asks what the memory holds."""
-        self._check_request(sample_rate_hz, amplitude_vpp)
+        check_request(self.name, self.capabilities, sample_rate_hz, amplitude_vpp)
         self._forget()
         channels = tuple(sorted(amplitude_vpp))
         link, commands = self._link, [":ABORt", ":FORMat:BORDer SWAPped"]
@@ -166,24 +167,6 @@ class Trueform(WaveformGenerator):
         room = {n: min(one, self.capabilities.memory_samples) for n, one in zip(channels, free, strict=True)}
         self.capabilities = replace(self.capabilities, memory_samples=min(room.values()))
         return room
-
-    def _check_request(self, sample_rate_hz: float, amplitude_vpp: Mapping[int, float]) -> None:
-        limits = self.capabilities
-        if not amplitude_vpp or not set(amplitude_vpp) <= set(self._all_channels):
-            raise LimitError(self.name, f"channels {sorted(amplitude_vpp)}", f"There are {limits.channels}.")
-        if sample_rate_hz not in limits.sample_rate_hz:
-            raise LimitError(
-                self.name,
-                f"a sample rate of {sample_rate_hz:g} Hz is outside {limits.sample_rate_hz}",
-                "Choose another rate, or another filter of the generator.",
-            )
-        for channel, value in amplitude_vpp.items():
-            if value not in limits.amplitude_vpp:
-                raise LimitError(
-                    self.name,
-                    f"{value:g} V peak to peak on channel {channel} is outside {limits.amplitude_vpp}",
-                    "Choose another amplitude; what the modulator needs comes from its driver amplifier.",
-                )
 
     def load(self, segment: int, codes: Mapping[int, NDArray[np.int16]]) -> None:
         """All channels in one message, samples as binary blocks. Raises LimitError before anything is sent."""

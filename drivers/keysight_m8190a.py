@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.connection import Part
+from drivers.generator import check_request
 from drivers.link import ScpiLink
 from drivers.scpi import int16_block, real, switch, word
 from drivers.visa import VisaLibrary
@@ -129,7 +130,7 @@ class M8190A(WaveformGenerator):
         """Stop, delete all segments, choose sample format, clock, amplitudes and the triggered
         sequence mode.
         """
-        self._check_request(sample_rate_hz, amplitude_vpp)
+        check_request(self.name, self.capabilities, sample_rate_hz, amplitude_vpp)
         self._forget()
         channels = tuple(sorted(amplitude_vpp))
         commands = [f":ABORt{n}" for n in CHANNELS]
@@ -148,24 +149,6 @@ class M8190A(WaveformGenerator):
         self._link.command(";".join(commands))
         self._channels = channels
         self._generation = self._link.connection.generation
-
-    def _check_request(self, sample_rate_hz: float, amplitude_vpp: Mapping[int, float]) -> None:
-        limits = self.capabilities
-        if not amplitude_vpp or not set(amplitude_vpp) <= set(CHANNELS):
-            raise LimitError(self.name, f"channels {sorted(amplitude_vpp)}", f"Use channels out of {CHANNELS}.")
-        if sample_rate_hz not in limits.sample_rate_hz:
-            raise LimitError(
-                self.name,
-                f"a sample rate of {sample_rate_hz:g} Hz is outside {limits.sample_rate_hz}",
-                "Choose another rate, or the other mode of the generator.",
-            )
-        for channel, value in amplitude_vpp.items():
-            if value not in limits.amplitude_vpp:
-                raise LimitError(
-                    self.name,
-                    f"{value:g} V peak to peak on channel {channel} is outside {limits.amplitude_vpp}",
-                    "Choose another amplitude; what the modulator needs comes from its driver amplifier.",
-                )
 
     def load(self, segment: int, codes: Mapping[int, NDArray[np.int16]]) -> None:
         """All channels in one message, samples as binary blocks. Raises LimitError before anything

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.connection import Part
+from drivers.generator import check_request
 from drivers.link import ScpiLink
 from drivers.scpi import integer, parse_integer, real, switch, word
 from drivers.tektronix_awg5200_memory import Plan, WaveformMemory
@@ -180,7 +181,7 @@ class AWG5200(WaveformGenerator):
 
     def configure(self, sample_rate_hz: float, amplitude_vpp: Mapping[int, float]) -> None:
         """Stop, clear both lists, choose clock, resolution, amplitudes, and the triggered run mode."""
-        self._check_request(sample_rate_hz, amplitude_vpp)
+        check_request(self.name, self.capabilities, sample_rate_hz, amplitude_vpp)
         self._forget()
         channels = tuple(sorted(amplitude_vpp))
         text = self._link.text
@@ -203,24 +204,6 @@ class AWG5200(WaveformGenerator):
 
     def _all(self) -> range:
         return range(1, self.capabilities.channels + 1)
-
-    def _check_request(self, sample_rate_hz: float, amplitude_vpp: Mapping[int, float]) -> None:
-        limits = self.capabilities
-        if not amplitude_vpp or not set(amplitude_vpp) <= set(self._all()):
-            raise LimitError(self.name, f"channels {sorted(amplitude_vpp)}", f"Use 1 to {limits.channels}.")
-        if sample_rate_hz not in limits.sample_rate_hz:
-            raise LimitError(
-                self.name,
-                f"a sample rate of {sample_rate_hz:g} Hz is outside {limits.sample_rate_hz}",
-                "Choose another rate.",
-            )
-        for channel, value in amplitude_vpp.items():
-            if value not in limits.amplitude_vpp:
-                raise LimitError(
-                    self.name,
-                    f"{value:g} V peak to peak on channel {channel} is outside {limits.amplitude_vpp}",
-                    "Choose another amplitude; what the modulator needs comes from its driver amplifier.",
-                )
 
     def load(self, segment: int, codes: Mapping[int, NDArray[np.int16]]) -> None:
         """All channels in one message, samples as binary blocks. Raises LimitError before anything is sent."""
