@@ -26,16 +26,15 @@ from typing import Final
 import numpy as np
 
 from drivers.link import ScpiLink
+from drivers.oscilloscope import Oscilloscope
 from drivers.scpi import parse_finite, parse_integer, real, switch, word
 from drivers.visa import VisaLibrary
 from labctl.clock import Clock
-from labctl.errors import ConfigError, InstrumentError, InstrumentLost, InstrumentReply, InstrumentTimeout, LimitError
-from labctl.interfaces import Digitizer
+from labctl.errors import ConfigError, InstrumentReply, InstrumentTimeout, LimitError
 from labctl.values import (
     DigitizerCapabilities,
     Identity,
     Range,
-    SafeState,
     Scalar,
     Snapshot,
     Trace,
@@ -80,7 +79,7 @@ class _Request:
         return tuple(channel for channel, _ in self.inputs)
 
 
-class InfiniiVision(Digitizer):
+class InfiniiVision(Oscilloscope[_Request]):
     """``trigger_level_v``: at the external trigger input. ``impedance``: "FIFTy" or "ONEMeg"."""
 
     capabilities = DigitizerCapabilities(
@@ -90,6 +89,8 @@ class InfiniiVision(Digitizer):
         bits=12,
         memory_samples=4_000_000,
     )
+
+    codes = WORDS
 
     def __init__(
         self,
@@ -108,9 +109,6 @@ class InfiniiVision(Digitizer):
         if impedance not in ("FIFTy", "ONEMeg"):
             raise ConfigError(f"{name}: impedance = {impedance!r}", 'Use impedance = "FIFTy" or "ONEMeg".')
         self._impedance = impedance
-        self._request: _Request | None = None
-        self._preambles: dict[tuple[int, _Request], Trace] = {}
-        self._recorded = False
         self._pending: list[str] = []
 
     # ---- life ---------------------------------------------------------------------------------
@@ -230,34 +228,11 @@ class InfiniiVision(Digitizer):
             self._clock.wait(poll_s)
             poll_s = min(2 * poll_s, POLL_S)
 
-    def read(self, channel: int) -> Trace:
-        request = self._configured()
-        if not self._recorded:  # what lies in its memory is from before
-            raise InstrumentError(self.name, "has recorded nothing yet", "Arm it and wait for the trigger first.")
-        if channel not in request.channels:
-            raise LimitError(self.name, f"channel {channel} records nothing", f"Use one of {request.channels}.")
-        form = self._preambles.get((channel, request))
-        if form is None:
-            form = self._preambles[channel, request] = self._preamble(channel, request)
-        command = f":WAVeform:SOURce CHANnel{channel};:WAVeform:DATA?"
-        codes = self._link.query_array(command, WORDS)
-        if len(codes) < request.samples:
-            raise InstrumentReply(self.name, f"sent {len(codes)} samples, {request.samples} are due", command=command)
-        return form.holding(codes[: request.samples])
+    def _data_query(self, channel: int) -> str:
+        return f":WAVeform:SOURce CHANnel{channel};:WAVeform:DATA?"
 
     def stop(self) -> None:
         self._link.command(":STOP")
-
-    def _configured(self) -> _Request:
-        if self._request is None:
-            raise InstrumentError(self.name, "has not been configured", "Configure it first.")
-        if self._request.generation != self._link.connection.generation:
-            raise InstrumentLost(
-                self.name,
-                "its line was renewed after a failure, and its settings may be gone",
-                "Configure the oscilloscope again.",
-            )
-        return self._request
 
     def _preamble(self, channel: int, request: _Request) -> Trace:
         """A trace without samples. Raises InstrumentReply when the record is not what was asked
@@ -290,13 +265,6 @@ class InfiniiVision(Digitizer):
             high_clip=CLIPPED_HIGH,
         )
 
-    def _misfit(self, is_: str, wanted: str) -> InstrumentReply:
-        return InstrumentReply(
-            self.name,
-            f"recorded {is_}, where {wanted} was asked for",
-            "Choose a sample interval and a record length that this oscilloscope has.",
-        )
-
     def _number(self, reply: str) -> int:
         return self._numbers(reply, 1)[0]
 
@@ -310,11 +278,6 @@ class InfiniiVision(Digitizer):
         return numbers
 
     # ---- reports ------------------------------------------------------------------------------
-
-    def safe_state(self) -> SafeState:
-        """An oscilloscope emits nothing; it is stopped."""
-        self.stop()
-        return SafeState(self.name, True, {})
 
     def snapshot(self) -> Snapshot:
         readings: dict[str, Scalar] = {

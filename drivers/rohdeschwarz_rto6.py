@@ -28,19 +28,17 @@ from typing import Final
 import numpy as np
 
 from drivers.link import ScpiLink
+from drivers.oscilloscope import Oscilloscope
 from drivers.scpi import integer, parse_finite, parse_integer, parse_word, real, switch, word
 from drivers.visa import VisaLibrary
 from labctl.clock import Clock
 from labctl.errors import (
-    InstrumentError,
-    InstrumentLost,
     InstrumentRefused,
     InstrumentReply,
     InstrumentTimeout,
     LimitError,
 )
-from labctl.interfaces import Digitizer
-from labctl.values import DigitizerCapabilities, Identity, Range, SafeState, Scalar, Snapshot, Trace
+from labctl.values import DigitizerCapabilities, Identity, Range, Scalar, Snapshot, Trace
 
 SCALE = real(":CHANnel{}:SCALe", "Volts per division, of ten", unit="V")
 OFFSET = real(":CHANnel{}:OFFSet", "Voltage at the centre of the screen", unit="V")
@@ -92,8 +90,10 @@ class _Request:
         return max(MIN_RECORD, self.samples)
 
 
-class RTO6(Digitizer):
+class RTO6(Oscilloscope[_Request]):
     """``bandwidth_hz``: of the filter of high definition mode. ``trigger_level_v``: at the trigger input."""
+
+    codes = CODES
 
     def __init__(
         self,
@@ -117,9 +117,6 @@ class RTO6(Digitizer):
             bits=14,
             memory_samples=MEMORY_SAMPLES,
         )
-        self._request: _Request | None = None
-        self._preambles: dict[tuple[int, _Request], Trace] = {}
-        self._recorded = False
         self._pending: list[str] = []
 
     # ---- life ---------------------------------------------------------------------------------
@@ -253,34 +250,11 @@ class RTO6(Digitizer):
             raise InstrumentReply(self.name, f"{count} numbers are due, not {reply[:80]!r}")
         return numbers
 
-    def read(self, channel: int) -> Trace:
-        request = self._configured()
-        if not self._recorded:  # what lies in its memory is from before
-            raise InstrumentError(self.name, "has recorded nothing yet", "Arm it and wait for the trigger first.")
-        if channel not in request.channels:
-            raise LimitError(self.name, f"channel {channel} records nothing", f"Use one of {request.channels}.")
-        form = self._preambles.get((channel, request))
-        if form is None:
-            form = self._preambles[channel, request] = self._preamble(channel, request)
-        command = f":CHANnel{channel}:DATA?"
-        codes = self._link.query_array(command, CODES)
-        if len(codes) < request.samples:
-            raise InstrumentReply(self.name, f"sent {len(codes)} samples, {request.samples} are due", command=command)
-        return form.holding(codes[: request.samples])
+    def _data_query(self, channel: int) -> str:
+        return f":CHANnel{channel}:DATA?"
 
     def stop(self) -> None:
         self._link.command(":STOP")
-
-    def _configured(self) -> _Request:
-        if self._request is None:
-            raise InstrumentError(self.name, "has not been configured", "Configure it first.")
-        if self._request.generation != self._link.connection.generation:
-            raise InstrumentLost(
-                self.name,
-                "its line was renewed after a failure, and its settings may be gone",
-                "Configure the oscilloscope again.",
-            )
-        return self._request
 
     def _preamble(self, channel: int, request: _Request) -> Trace:
         """A trace without samples. Raises InstrumentReply when the record is not what was asked for."""
@@ -314,19 +288,7 @@ class RTO6(Digitizer):
             high_clip=CLIPPED,
         )
 
-    def _misfit(self, is_: str, wanted: str) -> InstrumentReply:
-        return InstrumentReply(
-            self.name,
-            f"recorded {is_}, where {wanted} was asked for",
-            "Choose a sample interval and a record length that this oscilloscope has.",
-        )
-
     # ---- reports ------------------------------------------------------------------------------
-
-    def safe_state(self) -> SafeState:
-        """An oscilloscope emits nothing; it is stopped."""
-        self.stop()
-        return SafeState(self.name, True, {})
 
     def snapshot(self) -> Snapshot:
         link = self._link

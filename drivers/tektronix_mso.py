@@ -29,12 +29,12 @@ from typing import Final
 import numpy as np
 
 from drivers.link import ScpiLink
+from drivers.oscilloscope import Oscilloscope
 from drivers.scpi import integer, parse_finite, parse_integer, parse_word, real, word
 from drivers.visa import VisaLibrary
 from labctl.clock import Clock
-from labctl.errors import InstrumentError, InstrumentLost, InstrumentReply, InstrumentTimeout, LimitError
-from labctl.interfaces import Digitizer
-from labctl.values import DigitizerCapabilities, Identity, Range, SafeState, Scalar, Snapshot, Trace
+from labctl.errors import InstrumentReply, InstrumentTimeout, LimitError
+from labctl.values import DigitizerCapabilities, Identity, Range, Scalar, Snapshot, Trace
 
 SCALE = real(":CH{}:SCAle", "Vertical scale, volts per division", unit="V")
 OFFSET = real(":CH{}:OFFSet", "Voltage at the centre of the screen", unit="V")
@@ -85,7 +85,7 @@ class _Request:
         return max(MIN_RECORD, (self.samples - 1) * self.step + 1)
 
 
-class MSO(Digitizer):
+class MSO(Oscilloscope[_Request]):
     """``trigger_level_v``: at the auxiliary input. ``min_record_rate_hz``: no record is slower, samples per second;
     the rate of the time bins.
     """
@@ -97,6 +97,8 @@ class MSO(Digitizer):
         bits=12,
         memory_samples=62_500_000,
     )
+
+    codes = CODES
 
     def __init__(
         self,
@@ -113,9 +115,6 @@ class MSO(Digitizer):
         self._clock = clock
         self._trigger_level_v = trigger_level_v
         self._min_rate_hz = min_record_rate_hz
-        self._request: _Request | None = None
-        self._preambles: dict[tuple[int, _Request], Trace] = {}
-        self._recorded = False
         self._pending: list[str] = []
 
     # ---- life ---------------------------------------------------------------------------------
@@ -264,34 +263,11 @@ class MSO(Digitizer):
             raise InstrumentReply(self.name, f"two numbers are due, not {reply[:80]!r}", command=PROGRESS) from error
         return first, second
 
-    def read(self, channel: int) -> Trace:
-        request = self._configured()
-        if not self._recorded:  # what lies in its memory is from before
-            raise InstrumentError(self.name, "has recorded nothing yet", "Arm it and wait for the trigger first.")
-        if channel not in request.channels:
-            raise LimitError(self.name, f"channel {channel} records nothing", f"Use one of {request.channels}.")
-        form = self._preambles.get((channel, request))
-        if form is None:
-            form = self._preambles[channel, request] = self._preamble(channel, request)
-        command = f":DATa:SOUrce CH{channel};:CURVe?"
-        codes = self._link.query_array(command, CODES)
-        if len(codes) < request.samples:
-            raise InstrumentReply(self.name, f"sent {len(codes)} samples, {request.samples} are due", command=command)
-        return form.holding(codes[: request.samples])
+    def _data_query(self, channel: int) -> str:
+        return f":DATa:SOUrce CH{channel};:CURVe?"
 
     def stop(self) -> None:
         self._link.command(":ACQuire:STATE STOP")
-
-    def _configured(self) -> _Request:
-        if self._request is None:
-            raise InstrumentError(self.name, "has not been configured", "Configure it first.")
-        if self._request.generation != self._link.connection.generation:
-            raise InstrumentLost(
-                self.name,
-                "its line was renewed after a failure, and its settings may be gone",
-                "Configure the oscilloscope again.",
-            )
-        return self._request
 
     def _preamble(self, channel: int, request: _Request) -> Trace:
         """A trace without samples. Raises InstrumentReply when the record is not what was asked for."""
@@ -322,19 +298,7 @@ class MSO(Digitizer):
             high_clip=CLIPPED,
         )
 
-    def _misfit(self, is_: str, wanted: str) -> InstrumentReply:
-        return InstrumentReply(
-            self.name,
-            f"recorded {is_}, where {wanted} was asked for",
-            "Choose a sample interval and a record length that this oscilloscope has.",
-        )
-
     # ---- reports ------------------------------------------------------------------------------
-
-    def safe_state(self) -> SafeState:
-        """An oscilloscope emits nothing; it is stopped."""
-        self.stop()
-        return SafeState(self.name, True, {})
 
     def snapshot(self) -> Snapshot:
         link = self._link
