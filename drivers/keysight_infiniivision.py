@@ -30,7 +30,7 @@ from drivers.oscilloscope import Oscilloscope
 from drivers.scpi import parse_finite, parse_integer, real, switch, word
 from drivers.visa import VisaLibrary
 from labctl.clock import Clock
-from labctl.errors import ConfigError, InstrumentReply, InstrumentTimeout, LimitError
+from labctl.errors import ConfigError, InstrumentReply, InstrumentTimeout
 from labctl.values import (
     DigitizerCapabilities,
     Identity,
@@ -170,26 +170,6 @@ class InfiniiVision(Oscilloscope[_Request]):
         commands += [link.text(TRIGGER_LEVEL, self._trigger_level_v), ":TRIGger:EDGE:SLOPe POSitive"]
         commands += [":TRIGger:SWEep NORMal", ":WAVeform:FORMat WORD", ":WAVeform:BYTeorder LSBFirst"]
         return [*commands, ":WAVeform:UNSigned 0", ":WAVeform:POINts:MODE RAW"]
-
-    def _check_request(self, full_scale_v: Mapping[int, float], sample_interval_s: float, samples: int) -> None:
-        limits = self.capabilities
-        for channel, volts in full_scale_v.items():
-            if not 1 <= channel <= limits.channels or volts not in limits.full_scale_v:
-                raise LimitError(
-                    self.name,
-                    f"a range of {volts:g} V on channel {channel}",
-                    f"Use channels 1 to {limits.channels} and {limits.full_scale_v}.",
-                )
-        if not full_scale_v or sample_interval_s <= 0:
-            raise LimitError(self.name, "no channel, or no sample interval, was asked for")
-        if 1 / sample_interval_s not in limits.sample_rate_hz:
-            raise LimitError(
-                self.name,
-                f"{1 / sample_interval_s:g} samples per second",
-                f"Use {limits.sample_rate_hz}.",
-            )
-        if not 1 <= samples <= limits.memory_samples:
-            raise LimitError(self.name, f"{samples} samples", f"Use at most {limits.memory_samples}.")
 
     def arm(self) -> None:
         """Single acquisition; returns when the oscilloscope says that its trigger is armed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -68,6 +69,25 @@ class Oscilloscope(Digitizer, Generic[Request]):
         """An oscilloscope emits nothing; it is stopped."""
         self.stop()
         return SafeState(self.name, True, {})
+
+    def _check_request(self, full_scale_v: Mapping[int, float], sample_interval_s: float, samples: int) -> None:
+        """Raises LimitError before anything is sent."""
+        limits = self.capabilities
+        for channel, volts in full_scale_v.items():
+            if not 1 <= channel <= limits.channels or volts not in limits.full_scale_v:
+                raise LimitError(
+                    self.name,
+                    f"a range of {volts:g} V on channel {channel}",
+                    f"Use channels 1 to {limits.channels} and {limits.full_scale_v}.",
+                )
+        if not full_scale_v or not sample_interval_s > 0:
+            raise LimitError(self.name, "no channel, or no sample interval, was asked for")
+        if 1 / sample_interval_s not in limits.sample_rate_hz:
+            raise LimitError(
+                self.name, f"{1 / sample_interval_s:g} samples per second", f"Use {limits.sample_rate_hz}."
+            )
+        if not 1 <= samples <= limits.memory_samples:
+            raise LimitError(self.name, f"{samples} samples", f"Use at most {limits.memory_samples}.")
 
     def _configured(self) -> Request:
         if self._request is None:

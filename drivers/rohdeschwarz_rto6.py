@@ -36,7 +36,6 @@ from labctl.errors import (
     InstrumentRefused,
     InstrumentReply,
     InstrumentTimeout,
-    LimitError,
 )
 from labctl.values import DigitizerCapabilities, Identity, Range, Scalar, Snapshot, Trace
 
@@ -184,24 +183,6 @@ class RTO6(Oscilloscope[_Request]):
         commands += [link.text(TRIGGER_LEVEL, self._trigger_level_v), ":TRIGger1:MODE NORMal", ":ACQuire:COUNt 1"]
         commands += [":EXPort:WAVeform:INCXvalues OFF;:EXPort:WAVeform:MULTichannel OFF"]
         return [*commands, ":FORMat:DATA INT,16;:FORMat:BORDer LSBFirst"]
-
-    def _check_request(self, full_scale_v: Mapping[int, float], sample_interval_s: float, samples: int) -> None:
-        limits = self.capabilities
-        for channel, volts in full_scale_v.items():
-            if not 1 <= channel <= limits.channels or volts not in limits.full_scale_v:
-                raise LimitError(
-                    self.name,
-                    f"a range of {volts:g} V on channel {channel}",
-                    f"Use channels 1 to {limits.channels} and {limits.full_scale_v}.",
-                )
-        if not full_scale_v or not sample_interval_s > 0:
-            raise LimitError(self.name, "no channel, or no sample interval, was asked for")
-        if 1 / sample_interval_s not in limits.sample_rate_hz:
-            raise LimitError(
-                self.name, f"{1 / sample_interval_s:g} samples per second", f"Use {limits.sample_rate_hz}."
-            )
-        if not 1 <= samples <= limits.memory_samples:
-            raise LimitError(self.name, f"{samples} samples", f"Use at most {limits.memory_samples}.")
 
     def arm(self) -> None:
         """Single acquisition; returns when the oscilloscope says that it waits for its trigger."""

@@ -57,6 +57,15 @@ def test_settings_go_back_in_si() -> None:
     assert client.errors() == [-222]
 
 
+@pytest.mark.parametrize("channel", [1, 2, 3, 4])
+def test_what_pymeasure_says_to_it(channel: int) -> None:
+    """The exchange that PyMeasure holds its own driver of this series to."""
+    client = meter()
+    client.write(f"SENSe{channel}:POWer:WAVelength 1550NM")
+    assert float(client.ask(f"SENSe{channel}:POWer:WAVelength?")) == pytest.approx(1.55e-6)
+    assert client.errors() == []
+
+
 def test_a_fixed_range_that_is_too_small() -> None:
     client = meter()
     client.write(":SENS1:POW:RANG -20DBM;:SENS1:POW:RANG:AUTO 0")
