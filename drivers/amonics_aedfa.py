@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from drivers.connection import LineSettings
+from drivers.link import told_identity
 from drivers.pace import Pace
 from drivers.scpi import format_real, parse_finite, parse_integer
 from drivers.visa import VisaLibrary
@@ -122,9 +123,7 @@ class AEDFA(Amplifier):
 
     @property
     def identity(self) -> Identity:
-        if self._identity is None:
-            raise InstrumentReply(self.name, "has not been opened yet")
-        return self._identity
+        return told_identity(self.name, self._identity)
 
     # ---- pump ---------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ Ethernet (the resource string decides); CR LF both ways. Wavelengths in nm, stat
 command has no reply: ``*OPC?`` is asked until it answers 1, then what was set is read back (the state as the built-in
 analyser measures it, within ``tolerance``). To be checked on a unit: what ``*IDN?`` says (the model is looked for in
 it), whether there is an error queue (none is read), whether ``:CONTrol:SCRamble:...:STATe?`` is answered (without,
-scrambling is switched off blindly), and how fine the wavelength is.
+scrambling is switched off blindly), how fine the wavelength is, the baud rate (9600 here), and the port on a network.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from drivers.connection import LineSettings
+from drivers.link import told_identity
 from drivers.scpi import parse_finite, parse_switch
 from drivers.visa import VisaLibrary
 from labctl.clock import Clock
@@ -66,7 +67,8 @@ class PSY201(PolarisationController):
             raise ConfigError(
                 f"{name}: tolerance = {tolerance}, settle_timeout_s = {settle_timeout_s:g}", "Both must be positive."
             )
-        self._line = library.connect(name, resource, LineSettings(write_terminator=b"\r\n", timeout_s=2.0))
+        line = LineSettings(write_terminator=b"\r\n", timeout_s=2.0, baud_rate=9600)
+        self._line = library.connect(name, resource, line)
         self._clock = clock
         self._tolerance = tolerance
         self._settle_timeout_s = settle_timeout_s
@@ -98,9 +100,7 @@ class PSY201(PolarisationController):
 
     @property
     def identity(self) -> Identity:
-        if self._identity is None:
-            raise InstrumentReply(self.name, "has not been opened yet")
-        return self._identity
+        return told_identity(self.name, self._identity)
 
     # ---- polarisation -------------------------------------------------------------------------
 

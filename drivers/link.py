@@ -86,9 +86,7 @@ class ScpiLink:
     @property
     def identity(self) -> Identity:
         """Who answered when the instrument was opened; raises InstrumentReply before that."""
-        if self._identity is None:
-            raise InstrumentReply(self.name, "has not been opened yet")
-        return self._identity
+        return told_identity(self.name, self._identity)
 
     # ---- speaking -----------------------------------------------------------------------------
 
@@ -215,6 +213,13 @@ class ScpiLink:
                 return entries
             reply = self.connection.query(self._error_query)
         return entries
+
+
+def told_identity(name: str, identity: Identity | None) -> Identity:
+    """Who answered when the instrument called ``name`` was opened; raises InstrumentReply before that."""
+    if identity is None:
+        raise InstrumentReply(name, "has not been opened yet")
+    return identity
 
 
 def _shown(parts: Iterable[Part]) -> str:

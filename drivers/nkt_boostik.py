@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from drivers.connection import LineSettings
+from drivers.link import told_identity
 from drivers.scpi import format_real, parse_finite, parse_switch
 from drivers.visa import VisaLibrary
 from labctl.clock import Clock
@@ -101,9 +102,7 @@ class Boostik(Amplifier):
 
     @property
     def identity(self) -> Identity:
-        if self._identity is None:
-            raise InstrumentReply(self.name, "has not been opened yet")
-        return self._identity
+        return told_identity(self.name, self._identity)
 
     # ---- pump ---------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from drivers.connection import LineSettings
+from drivers.link import told_identity
 from drivers.scpi import parse_finite
 from drivers.visa import VisaLibrary
 from labctl.clock import Clock
@@ -97,9 +98,7 @@ class DD100MC(Attenuator):
 
     @property
     def identity(self) -> Identity:
-        if self._identity is None:
-            raise InstrumentReply(self.name, "has not been opened yet")
-        return self._identity
+        return told_identity(self.name, self._identity)
 
     # ---- attenuation --------------------------------------------------------------------------
 

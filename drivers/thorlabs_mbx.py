@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from drivers.connection import LineSettings
+from drivers.link import told_identity
 from drivers.scpi import parse_finite, parse_integer, parse_switch
 from drivers.visa import VisaLibrary
 from labctl.clock import Clock
@@ -125,9 +126,7 @@ class MBX(BiasController):
 
     @property
     def identity(self) -> Identity:
-        if self._identity is None:
-            raise InstrumentReply(self.name, "has not been opened yet")
-        return self._identity
+        return told_identity(self.name, self._identity)
 
     # ---- bias ---------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from drivers.connection import LineSettings
+from drivers.link import told_identity
 from drivers.scpi import parse_integer
 from drivers.visa import VisaLibrary
 from labctl.clock import Clock
@@ -68,9 +69,7 @@ class OSW(OpticalSwitch):
     @property
     def identity(self) -> Identity:
         """No serial number: the line tells none."""
-        if self._identity is None:
-            raise InstrumentReply(self.name, "has not been opened yet")
-        return self._identity
+        return told_identity(self.name, self._identity)
 
     # ---- position -----------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ FOLDER_VARIABLE: Final = "LABCTL_LOCKS"
 PATIENCE_S: Final = 1.0
 _POLL_S: Final = 0.02
 _ATTEMPTS: Final = 3
+_PROGRAM_LENGTH: Final = 100
 _SHARED_FOLDER: Final = 0o1777
 _SHARED_FILE: Final = 0o666
 
@@ -166,10 +167,23 @@ def _open(path: Path) -> int:
 
 
 def _sign(descriptor: int) -> None:
-    program = " ".join([Path(sys.argv[0]).name or "python", *sys.argv[1:]])[:200]
-    text = json.dumps(asdict(Owner(os.getpid(), program, time.time()))).encode()
+    text = json.dumps(asdict(Owner(os.getpid(), program_name(sys.argv), time.time()))).encode()
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, text, 0)
+
+
+def program_name(words: Sequence[str]) -> str:
+    """A command line (``sys.argv``) as its user knows it, in short: "labctl run digits", or the name of a script."""
+    path = Path(words[0] if words else "")
+    name = path.name
+    if name == "__main__.py":  # python -m labctl.cli
+        package = path.parent
+        while (package.parent / "__init__.py").is_file():
+            package = package.parent
+        name = package.name
+    name = "python" if name in ("", "-c", "-m") else name
+    told = " ".join([name, *words[1:]])
+    return told if len(told) <= _PROGRAM_LENGTH else f"{told[: _PROGRAM_LENGTH - 3]}..."
 
 
 def _owner(path: Path) -> Owner | None:

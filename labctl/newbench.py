@@ -60,7 +60,8 @@ def _boxes(named: dict[str, FoundInstrument]) -> Iterator[str]:
     for name, each in named.items():
         yield f"[instruments.{name}]".ljust(44) + f"# {each.identity}"
         yield f'driver = "{each.driver}"'
-        yield f'resource = "{each.resource}"\n'
+        yield f'resource = "{each.resource}"'
+        yield f"# TO MEND: {each.problem}\n" if each.problem else ""
     if not named:
         yield "# Nothing that labctl has a driver for answered.\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -87,19 +88,33 @@ def _first(error: ValidationError) -> ErrorDetails:
 
 
 def _describe(error: ValidationError) -> str:
+    """The first thing that is wrong, and all keys that are missing."""
     first = _first(error)
     key = ".".join(str(part) for part in first["loc"])
+    told = []
     if first["type"] == "extra_forbidden":
-        text = f"unknown key {key!r}"
-    elif first["type"] == "missing":
-        text = f"key {key!r} is missing"
-    else:
+        told.append(f"unknown key {key!r}")
+    elif first["type"] != "missing":
         shown = first.get("input")
         value = f" (it is {shown!r})" if isinstance(shown, (str, int, float, bool)) else ""
         reason = first["msg"].removeprefix("Value error, ")
-        text = f"key {key!r}: {reason}{value}" if key else reason
-    more = error.error_count() - 1
-    return text + (f" (and {more} more)" if more else "")
+        told.append(f"key {key!r}: {reason}{value}" if key else reason)
+    missing = [each["loc"] for each in error.errors(include_url=False) if each["type"] == "missing"]
+    more = error.error_count() - len(told) - len(missing)
+    if missing:
+        told.append(_missing([tuple(map(str, each)) for each in missing]))
+    return "; ".join(told) + (f" (and {more} more)" if more else "")
+
+
+def _missing(keys: Sequence[tuple[str, ...]]) -> str:
+    """By their tables."""
+    if len(keys) == 1:
+        return f"key {'.'.join(keys[0])!r} is missing"
+    tables: dict[str, list[str]] = {}
+    for *table, key in keys:
+        tables.setdefault(".".join(table), []).append(key)
+    listed = (f"[{table}] {', '.join(names)}" if table else ", ".join(names) for table, names in tables.items())
+    return f"{len(keys)} keys are missing: {'; '.join(listed)}"
 
 
 def _remedy(error: ValidationError) -> str:
@@ -107,7 +122,7 @@ def _remedy(error: ValidationError) -> str:
     if kind == "extra_forbidden":
         return "Remove the key or mend its spelling; docs/reference/files.md lists the keys."
     if kind == "missing":
-        return "Add the key; docs/reference/files.md lists the keys."
+        return "Add what is missing; docs/reference/files.md lists the keys."
     return "Mend the value; docs/reference/files.md lists the keys with their units."
 
 

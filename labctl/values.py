@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Literal
 
 import numpy as np
@@ -158,16 +159,31 @@ class SafeState:
     problem: str = ""
 
 
+class Presence(Enum):
+    """What is known of a VISA resource."""
+
+    NOT_ASKED = "not asked"
+    HELD = "held by another program"
+    LOST = "could not connect"
+    SILENT = "silent"
+    UNKNOWN = "answered, but unknown"
+    RECOGNISED = "recognised"
+
+
 @dataclass(frozen=True)
 class FoundInstrument:
-    """What answers at a VISA resource.
+    """What is at a VISA resource.
 
-    ``driver``: "module:Class" or a registered name, "" where no driver knows it, for the reason in ``problem``.
-    ``kind``: the name of its class in :mod:`labctl.interfaces`.
+    ``driver``: "module:Class" or a registered name, "" where no driver knows it, for the reason in ``problem``; one
+    that is recognised and cannot be used as it is has a problem too. ``kind``: the name of its class in
+    :mod:`labctl.interfaces`. ``holder``, ``holder_pid``: the program that holds it, and its process.
     """
 
     resource: str
+    presence: Presence
     driver: str = ""
     kind: str = ""
     identity: Identity | None = None
     problem: str = ""
+    holder: str = ""
+    holder_pid: int | None = None

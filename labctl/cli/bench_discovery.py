@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,100 +14,127 @@ from labctl.cli.report import print_json, say
 from labctl.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from labctl.values import FoundInstrument
 
-#: By name: labctl itself imports no driver.
-DISCOVERY = "drivers.discovery"
-
-LibraryOption = Annotated[
-    str, typer.Option(help='VISA library: "@py", "@ivi", or "BENCH.toml@labctl" for a simulated lab.')
-]
 ResourceOption = Annotated[
-    list[str] | None, typer.Option("--resource", help="A VISA resource to ask besides those that the library lists.")
+    list[str] | None, typer.Option("--resource", help="A VISA resource to ask, with every driver for such a line.")
 ]
 HostOption = Annotated[
     list[str] | None, typer.Option("--host", help="A host whose sockets to ask: VISA libraries do not list those.")
 ]
+AllOption = Annotated[
+    bool, typer.Option("--all", help="Ask what the library lists as well, where resources or hosts are named.")
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
 ]
+SIMULATED = "@labctl"
 
 
 def list_(
-    library: LibraryOption = "@py", resource: ResourceOption = None, host: HostOption = None, json: JsonOption = False
+    bench: Annotated[
+        str | None, typer.Argument(metavar="[BENCH]", help="Ask the resources of this BENCH.toml, or shipped bench.")
+    ] = None,
+    library: Annotated[
+        str | None,
+        typer.Option(help='VISA library: "@py" (default), "@ivi", or "BENCH.toml@labctl" for a simulated lab.'),
+    ] = None,
+    resource: ResourceOption = None,
+    host: HostOption = None,
+    all_: AllOption = False,
+    json: JsonOption = False,
 ) -> int:
-    """Ask every VISA resource in reach who it is, and tell which driver knows it. No light is changed."""
-    found = look_around(library, resource or [], host or [])
+    """Ask the VISA resources in reach who they are, and tell which driver knows them. No light is changed."""
+    from labctl.discovery import Search, entries_of, look_around
+    from labctl.shipped import bench_path
+
+    entries, of_file = ({}, None) if bench is None else entries_of(bench_path(bench))
+    used = library or of_file or "@py"
+    found = look_around(Search(used, tuple(resource or ()), tuple(host or ()), entries, all_))
+    names = {entry.resource: name for name, entry in entries.items()}
     if json:
-        print_json({"library": library, "found": [_row(each) for each in found]})
+        print_json({"library": used, "found": [_row(each, names.get(each.resource)) for each in found]})
     else:
         for each in found:
-            print(f"{each.resource}: {each.identity or 'unknown'}")
-            print(f"    {'driver     ' + each.driver if each.driver else 'problem    ' + each.problem}")
-    if not found:
-        say("nothing is in reach; name sockets with --host or --resource")
+            _show(each, names.get(each.resource))
+    say(_counted(found))
     return exits.ACCEPTED
 
 
 def new(
     file: Annotated[Path, typer.Argument(metavar="BENCH.toml", help="The file to write; it must not exist.")],
-    library: LibraryOption = "@py",
+    library: Annotated[str, typer.Option(help='VISA library: "@py" or "@ivi".')] = "@py",
     resource: ResourceOption = None,
     host: HostOption = None,
+    all_: AllOption = False,
 ) -> int:
     """Write a commented bench file from what answers; what must be decided or measured is left open in it."""
+    from labctl.discovery import Search, look_around
     from labctl.newbench import bench_text
 
     if not file.name.endswith(".toml"):
         raise ConfigError(f"{file} does not end with .toml", "Name it like my.bench.toml.")
+    if library.endswith(SIMULATED):
+        raise ConfigError(
+            f"{library} is a simulated lab, whose [world] no instrument tells: a bench file made from it would not run",
+            "Copy its bench file; or put the lab on the network with 'labctl sim serve', and name its resources.",
+        )
+    if file.exists():
+        raise _exists(file)
     name = file.name.removesuffix(".toml").removesuffix(".bench").replace(".", "-")
-    found = look_around(library, resource or [], host or [])
-    kept = "@labctl" if library.endswith("@labctl") else library
-    text = bench_text(name, kept, found, datetime.now(UTC))
+    found = look_around(Search(library, tuple(resource or ()), tuple(host or ()), all_listed=all_))
+    text = bench_text(name, library, found, datetime.now(UTC))
     try:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
-        raise ConfigError(f"{file} exists", "Name another file, or take that one away.") from None
+        raise _exists(file) from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}", "Name a file in a folder that is.") from None
-    known = [each for each in found if each.driver]
-    say(f"{file}: {len(known)} of {len(found)} that answered have a driver; now decide what is left open in the file")
+    say(f"{file}: {_counted(found)}; now decide what is left open in the file")
     return exits.ACCEPTED
 
 
-def look_around(library: str, resources: list[str], hosts: list[str]) -> list[FoundInstrument]:
-    """Everything in reach that no other program holds, and those that one holds, as such."""
-    from labctl import locks
-    from labctl.values import FoundInstrument
-
-    discovery: Any = resolve_name(DISCOVERY)
-    names = [*discovery.visible(library), *resources, *(each for host in hosts for each in discovery.on_host(host))]
-    in_use, free = {}, []
-    for name in dict.fromkeys(names):
-        holder = None if library.endswith("@labctl") else locks.holder(name)
-        if holder is None:
-            free.append(name)
-        else:
-            in_use[name] = FoundInstrument(name, problem=f"is held by {holder}")
-    found = {each.resource: each for each in discovery.recognised(library, free)} | in_use
-    silent = {each for host in hosts for each in discovery.on_host(host)}
-    return [found[name] for name in dict.fromkeys(names) if name not in silent or _there(found[name])]
+def _exists(file: Path) -> ConfigError:
+    return ConfigError(f"{file} exists", "Name another file, or take that one away.")
 
 
-def _there(found: FoundInstrument) -> bool:
-    """Whether a socket that was only tried is worth a word: a closed port is not."""
-    return not any(word in found.problem for word in ("cannot open", "refused", "the line broke"))
+def _show(found: FoundInstrument, name: str | None) -> None:
+    where = found.resource if name is None else f"{name}: {found.resource}"
+    print(f"{where}: {found.identity or found.presence.value}")
+    if found.driver:
+        print(f"    driver     {found.driver}")
+    if found.problem:
+        print(f"    problem    {found.problem}")
 
 
-def _row(found: FoundInstrument) -> dict[str, Any]:
+def _counted(found: Sequence[FoundInstrument]) -> str:
+    """How many of those that answered are known, and how many there are besides."""
+    from labctl.values import Presence
+
+    if not found:
+        return "nothing is in reach; name sockets with --host or --resource"
+    numbers = Counter(each.presence for each in found)
+    answered = numbers[Presence.RECOGNISED] + numbers[Presence.UNKNOWN]
+    told = [f"{numbers[Presence.RECOGNISED]} of {answered} that answered are recognised"]
+    for each in (Presence.NOT_ASKED, Presence.HELD, Presence.LOST, Presence.SILENT):
+        told += [f"{numbers[each]} {each.value}"] if numbers[each] else []
+    return "; ".join(told)
+
+
+def _row(found: FoundInstrument, name: str | None) -> dict[str, Any]:
     who = found.identity
     return {
+        "name": name,
         "resource": found.resource,
+        "state": found.presence.value,
         "driver": found.driver or None,
         "kind": found.kind or None,
         "identity": None
         if who is None
         else {"vendor": who.vendor, "model": who.model, "serial": who.serial, "firmware": who.firmware},
         "problem": found.problem or None,
+        "holder": None if found.holder_pid is None else {"program": found.holder, "pid": found.holder_pid},
     }

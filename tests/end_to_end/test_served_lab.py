@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,38 @@ def test_the_command_line_takes_the_served_bench(
 def test_check_and_safe_state(served: Served) -> None:
     assert [report.problems for report in check_bench(served.bench)] == [()] * 10
     assert all(state.dark for state in safe_bench(served.bench))
+
+
+def test_the_instruments_at_ports_of_their_own_are_recognised(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the file that names them, and by their resources alone, from which a bench file is made."""
+    entries = load_bench(served.bench).instruments
+    assert app.perform(["bench", "list", str(served.bench), "--json"], debug=False) == 0
+    told = capsys.readouterr()
+    assert {row["name"]: row["driver"] for row in json.loads(told.out)["found"]} == {
+        name: entry.driver for name, entry in entries.items()
+    }
+    assert "10 of 10 that answered are recognised" in told.err
+    file = tmp_path / "mine.bench.toml"
+    resources = [word for entry in entries.values() for word in ("--resource", entry.resource)]
+    assert app.perform(["bench", "new", str(file), *resources], debug=False) == 0
+    assert "10 of 10 that answered are recognised" in capsys.readouterr().err
+    written = tomllib.loads(file.read_text(encoding="utf-8"))
+    assert written["visa_library"] == "@py"
+    assert {each["resource"]: each["driver"] for each in written["instruments"].values()} == {
+        entry.resource: entry.driver for entry in entries.values()
+    }
+    assert {name.partition("_")[0] for name in written["instruments"]} == {
+        "laser",
+        "awg",
+        "attenuator",
+        "amplifier",
+        "scope",
+        "power",
+    }
+    assert app.perform(["bench", "list", str(file)], debug=False) == 0, "of a file that is not finished too"
+    assert "awg_4: TCPIP0::127.0.0.1::" in capsys.readouterr().out
 
 
 def test_faults_reach_the_drivers(served: Served) -> None:

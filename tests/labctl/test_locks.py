@@ -79,6 +79,25 @@ def test_a_lock_ends_with_its_owner(start: Start, number: signal.Signals) -> Non
     assert locks.holder(RESOURCE) is None
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["/usr/local/bin/labctl", "run", "digits"], "labctl run digits"),
+        (
+            [str(Path(locks.__file__).parent / "cli" / "__main__.py"), "bench", "safe", "x.toml"],
+            "labctl bench safe x.toml",
+        ),
+        (["/home/me/scan.py"], "scan.py"),
+        (["-c", "--of", "somebody"], "python --of somebody"),
+        ([""], "python"),
+        ([], "python"),
+        (["scan.py", "x" * 200], f"scan.py {'x' * 89}..."),
+    ],
+)
+def test_a_program_is_called_what_its_user_typed(words: list[str], told: str) -> None:
+    assert locks.program_name(words) == told
+
+
 def _mine(held: locks.Held) -> tuple[str, float]:
     found = locks.holder(RESOURCE)
     assert found is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import pytest
 from labctl.config import load_bench
 from labctl.errors import ConfigError
 from labctl.newbench import bench_text
-from labctl.values import FoundInstrument, Identity
+from labctl.values import FoundInstrument, Identity, Presence
 
 DATE = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 def found(kind: str, number: int = 1, driver: str = "drivers.x:Y") -> FoundInstrument:
-    return FoundInstrument(f"TCPIP0::10.0.0.{number}::5025::SOCKET", driver, kind, Identity("ACME", kind, str(number)))
+    resource = f"TCPIP0::10.0.0.{number}::5025::SOCKET"
+    return FoundInstrument(resource, Presence.RECOGNISED, driver, kind, Identity("ACME", kind, str(number)))
 
 
 WHOLE = [
@@ -30,7 +32,7 @@ WHOLE = [
     found("PowerMeter", 50),
     found("BiasController", 60),
     found("BiasController", 61),
-    FoundInstrument("ASRL3::INSTR", problem="says nothing"),
+    FoundInstrument("ASRL3::INSTR", Presence.SILENT, problem="says nothing"),
 ]
 
 
@@ -43,7 +45,9 @@ def test_it_is_refused_until_all_is_decided_and_a_bench_then(tmp_path: Path) -> 
     path = tmp_path / "my.bench.toml"
     text = bench_text("my", "@py", WHOLE, DATE)
     path.write_text(text)
-    with pytest.raises(ConfigError, match=r"is missing \(and \d+ more\)"):
+    with pytest.raises(
+        ConfigError, match=r"23 keys are missing: sample_rate; \[laser\] wavelength, power; .*fraction$"
+    ):
         load_bench(path)
     path.write_text(decided(text))
     bench = load_bench(path)
@@ -69,3 +73,10 @@ def test_what_did_not_answer_is_named() -> None:
     assert 'instrument = "NO AMPLIFIER ANSWERED"' in text
     assert "[monitor]" not in text
     assert "Nothing that labctl has a driver for answered" in bench_text("my", "@py", [], DATE)
+
+
+def test_one_that_is_known_and_wants_something_says_what() -> None:
+    laser = replace(found("Laser"), problem="wants an option. Give it.")
+    text = bench_text("my", "@py", [laser], DATE)
+    assert "# TO MEND: wants an option. Give it.\n" in text
+    assert decided(text).count("TO MEND") == 1

@@ -124,6 +124,15 @@ def test_nested_and_listed_keys_are_named() -> None:
     assert "key 'points.0.gain' is missing" in refusal(points=[{"pump": "0 A"}]).message
 
 
+def test_all_missing_keys_are_told_at_once_by_table() -> None:
+    error = refusal(points=[{"pump": "0 A"}, {"gain": 1}, {}])
+    assert error.message == ("lab.toml: 4 keys are missing: [points.0] gain; [points.1] pump; [points.2] pump, gain")
+    assert "files.md lists the keys" in error.remedy
+    assert refusal(points=[{}], pwoer="1 W", count=0).message == (
+        "lab.toml: unknown key 'pwoer'; 2 keys are missing: [points.0] pump, gain (and 1 more)"
+    )
+
+
 def test_further_errors_are_counted() -> None:
     assert refusal(power=1, loss=1, count=0).message.endswith("(and 2 more)")
 
