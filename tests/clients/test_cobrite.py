@@ -23,7 +23,7 @@ def changes() -> Tables:
 
 @pytest.fixture
 def controller(tcp_desk: Desk) -> Iterator[Any]:
-    made = CoBrite("127.0.0.1", tcp_port=tcp_desk.port("laser"), timeout=5)
+    made = CoBrite("127.0.0.1", tcp_port=tcp_desk.port("laser"), timeout=30)
     made.open()
     yield made
     made.close()
@@ -80,7 +80,7 @@ def test_refusals(controller: Any) -> None:
 
 
 def test_it_leaves_the_laser_dark(tcp_desk: Desk, state: LaserState) -> None:
-    controller = CoBrite("127.0.0.1", tcp_port=tcp_desk.port("laser"), timeout=5)
+    controller = CoBrite("127.0.0.1", tcp_port=tcp_desk.port("laser"), timeout=30)
     controller.open()
     controller.port(1, 1, 1).state = True
     controller.opc_wait()

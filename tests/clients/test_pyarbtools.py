@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("tkinter", reason="PyArbTools wants tkinter, a part of Python that Debian has in python3-tk")
+
 from pyarbtools.error import InstrumentError
 from pyarbtools.instruments import M8190A
 
