@@ -14,8 +14,10 @@ attacks       digits, G = 1.3 agreed, 200 images, on the benches ideal and telec
               honest run comes to at most; nothing may exceed it), and after how many images it ends the run
 lenet         a convolutional network (6 and 16 filters of 5 x 5, 84 hidden, 10), trained first with the optics' noise
               at G = 2, mu = 0.5, over 30 MNIST images at mu = 0.2, where the noise costs some: each patch a shot of its
-              own, 642 an image. As many must be right as the exact shortcut of labctl.sampler says for the same images,
-              within 4.5 standard deviations; the pooled excess noise must be as near to its honest value
+              own, 642 an image. Every product of every patch is held against the digital one of a second implementation
+              (benchmarks/products.py): in each layer Σ z² must be within what chi-square does but once in 10^5. As many
+              must be right as the exact shortcut of labctl.sampler says for the same images, within 4.5 standard
+              deviations; the pooled excess noise must be as near to its honest value
 parsers       a million random and mutated replies and commands (benchmarks/fuzz.py)
 served        all 10,000 MNIST test images with the simulated lab served over TCP by another process: every number of
               every image must be that of the run in process
@@ -41,6 +43,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 import numpy as np
+from products import chi_square, listening, residuals
 from serve import served as served_lab
 
 from labctl import __version__
@@ -55,6 +58,7 @@ from labctl.models import save_network
 from labctl.models.training import ConvolutionRecipe, Origin, Recipe, WorkingPoint, train_network
 from labctl.protocol.attacks import named_attack
 from labctl.protocol.power import CAUGHT, assess, least_strength
+from labctl.protocol.rowmodel import AmplifierTap, snr_squared
 from labctl.record import open_run
 from labctl.run_tables import AdversaryConfig
 from labctl.sampler import open_sampler
@@ -263,10 +267,13 @@ def lenet(data: str | None, processes: int) -> dict[str, Any]:
         config = mnist(data, model=str(path), gain=LENET_GAIN, mean_photons=LENET_PHOTONS, images=LENET_IMAGES)
         experiment = prepare_experiment(config)
         start = time.perf_counter()
-        outcome = run_experiment(experiment, EventBus(), RunControl(), None)
+        with listening() as heard:
+            outcome = run_experiment(experiment, EventBus(), RunControl(), None)
         seconds = time.perf_counter() - start
     if outcome.error is not None or outcome.started is None:
         raise outcome.error or RuntimeError("the run did not start")
+    snr = snr_squared(AmplifierTap(LENET_GAIN), LENET_PHOTONS)
+    layers = [chi_square(each) for each in residuals(network, experiment.dataset.images, heard, snr)]
     predicted, spread = right_of(experiment, LENET_PHOTONS)
     found = summary(outcome.finished, outcome.started, None)
     right, noise = round(found["accuracy"] * LENET_IMAGES), found["excess_noise"]
@@ -274,9 +281,11 @@ def lenet(data: str | None, processes: int) -> dict[str, Any]:
         found["verdict"] == "accepted"
         and abs(right - predicted) <= 4.5 * max(spread, 1 / LENET_DRAWS)
         and abs(noise["value"] - noise["expected"]) <= 4.5 / 1.96 * (noise["high"] - noise["low"]) / 2
+        and all(layer["probability"] > 1e-5 for layer in layers)
     )
     return {
         "passed": passed,
+        "products_by_layer": layers,
         "training_seconds": round(trained, 1),
         "seconds_per_image": round(seconds / LENET_IMAGES, 2),
         "shots_per_image": sum(layer.transmissions for layer in network.layers),

@@ -125,6 +125,10 @@ class Engine:
         """The residual-noise check of everything so far: pooled and per layer."""
         return self._assembly.verifier.checks()
 
+    def warnings(self) -> tuple[str, ...]:
+        """What is no reason to stop, but should be known."""
+        return self._assembly.verifier.warnings()
+
     def adversary(self) -> AdversaryResult | None:
         """What the dishonest got, as far as it is known; None where everybody was honest."""
         return self._referee.result(self._alarm_image)
@@ -241,6 +245,7 @@ class Engine:
         self.images += 1
         low, high = clopper_pearson(self._correct, self.images, self._experiment.run.confidence)
         self.accuracy = Interval(self._correct / self.images, low, high)
+        assembly.verifier.check_transmittance()
         pooled, layers = assembly.verifier.checks()
         verdict = assembly.verifier.verdict
         assert verdict is not None

@@ -194,7 +194,7 @@ class AdversaryResult:
 @dataclass(frozen=True)
 class RunFinished:
     """The last event of a run. ``verdict`` is None when no image was finished or the run failed; ``adversary``
-    when everybody was honest."""
+    when everybody was honest. ``warnings``: what was no reason to stop, but should be known."""
 
     status: Status
     verdict: Verdict | None
@@ -204,6 +204,7 @@ class RunFinished:
     pooled: NoiseCheck | None
     layers: tuple[NoiseCheck, ...]
     adversary: AdversaryResult | None = None
+    warnings: tuple[str, ...] = ()
 
 
 Event = RunStarted | LayerMeasured | ImageFinished | DataRecovered | AlarmRaised | StateChanged | LightOff | RunFinished

@@ -87,13 +87,18 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything a run needs except the instruments. ``dataset`` holds exactly the images to be inferred."""
+    """Everything a run needs except the instruments. ``dataset`` holds exactly the images to be inferred.
+
+    ``trial``: whether it is an internal trial whose light is meant to fit no calibration (a noise budget, a measurement
+    of technical noise): its transmittance and phase are not gated. No key of a file and no option sets it.
+    """
 
     run: RunConfig
     bench: BenchConfig
     bench_path: Path
     network: Network
     dataset: Dataset
+    trial: bool = False
 
     @property
     def images(self) -> int:
@@ -145,6 +150,8 @@ class Experiment:
             false_alarm_rate=self.run.false_alarm_rate,
             confidence=self.run.confidence,
             technical=per_layer(self.bench.link.technical_excess, self.bench.link.technical_excess_se, len(shapes)),
+            transmittance=self.transmittance_in * self.transmittance_back,
+            trial=self.trial,
         )
 
     def planned_leakage(self) -> tuple[LayerLeakage, ...]:

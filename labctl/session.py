@@ -185,6 +185,7 @@ class _Ending:
                 pooled=pooled,
                 layers=layers,
                 adversary=engine.adversary() if engine else None,
+                warnings=engine.warnings() if engine and engine.measured else (),
             )
             try:
                 self._bus.publish(self.finished)

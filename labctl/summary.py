@@ -25,6 +25,7 @@ def summary(finished: RunFinished, started: RunStarted, run_file: Path | None) -
         **_check(finished.pooled),
         "layers": [_check(layer) for layer in finished.layers],
         "adversary": None if finished.adversary is None else _adversary(finished.adversary),
+        "warnings": list(finished.warnings),
         "seed": int(started.seed),
         "simulated": bool(started.simulated),
     }

@@ -96,7 +96,10 @@ def measure_technical_noise(experiment: Experiment, images: int | None = None) -
     """
     images = experiment.images if images is None else images
     honest = replace(
-        experiment, run=experiment.run.honest(), bench=experiment.bench.with_technical(ALLOWED_EXCESS, 0.0)
+        experiment,
+        run=experiment.run.honest(),
+        bench=experiment.bench.with_technical(ALLOWED_EXCESS, 0.0),
+        trial=True,
     )
     agreement = honest.agreement()
     runs = []

@@ -32,7 +32,12 @@ from labctl.schema import (
 from labctl.units import parse_quantity
 from sim_backends.faults import FAULTS
 from sim_backends.physics import IqImbalance
-from sim_backends.waveform_schema import WaveformWorld
+from sim_backends.waveform_schema import Delay, WaveformWorld
+
+#: Bins of a local oscillator's delay, whose phases are kept: 64 MB.
+MAX_DELAY_BINS = 2**22
+#: 2πΔν times a delay in rad²; ten times less leaves no phase between light and oscillator.
+MAX_PHASE_VARIANCE = 100.0
 
 Place = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+:[1-9][0-9]*$")]
 
@@ -192,7 +197,7 @@ class ReceiverPhysics(StrictModel):
     volts_per_snu: Volts = 0.02
     reference_power: Watts = 0.01
     saturation_power: Watts | None = None
-    lo_delay: Seconds = 0.0
+    lo_delay: Delay = 0.0
     cmrr: Decibels | None = None
     lo_power: Watts | None = None
 
@@ -277,6 +282,12 @@ class WorldConfig(StrictModel):
         for name, receiver in (("client_receiver", self.client_receiver), ("server_receiver", self.server_receiver)):
             if receiver.lo_delay and not self.laser.noisy:
                 raise ValueError(f"{name}.lo_delay has no effect with a laser that has no linewidth and no rin")
+            turned = 2 * math.pi * self.laser.linewidth * receiver.lo_delay
+            if self.waveform is None and turned > MAX_PHASE_VARIANCE:
+                raise ValueError(
+                    f"laser.linewidth and {name}.lo_delay leave no phase between light and oscillator: 2π x linewidth x"
+                    f" delay is {turned:.3g} rad², at most {MAX_PHASE_VARIANCE:g} are simulated"
+                )
             if receiver.cmrr is not None and self.laser.rin_db_per_hz is None:
                 raise ValueError(f"{name}.cmrr has no effect with a laser that has no rin_db_per_hz")
         if "monitor" in self.model_fields_set and self.places.power_meter is None:
@@ -333,7 +344,9 @@ def load_world(bench_file: Path) -> tuple[WorldConfig, dict[str, str]]:
 
 
 def _check_delays(tables: dict[str, Any], world: WorldConfig, bench_file: Path) -> None:
-    """A delay is rounded to bins, which the bench's clock makes; of less than half a bin nothing would be left."""
+    """A delay is rounded to bins, which the bench's clock makes; of less than half a bin nothing would be left, and too
+    many would fill the memory.
+    """
     clock = tables.get("sample_rate")
     if world.waveform is not None or not isinstance(clock, str):
         return
@@ -347,6 +360,12 @@ def _check_delays(tables: dict[str, Any], world: WorldConfig, bench_file: Path) 
                 f"{bench_file}: [world]: {name}.lo_delay of {receiver.lo_delay:g} s has no effect:"
                 f" it rounds to no bin of {1 / bin_rate_hz:g} s",
                 "Give half a bin or more, or leave the key out.",
+            )
+        if receiver.lo_delay * bin_rate_hz > MAX_DELAY_BINS:
+            raise ConfigError(
+                f"{bench_file}: [world]: {name}.lo_delay of {receiver.lo_delay:g} s is"
+                f" {receiver.lo_delay * bin_rate_hz:.3g} bins, and the phase of each is kept",
+                f"Give at most {MAX_DELAY_BINS / bin_rate_hz:.3g} s.",
             )
 
 

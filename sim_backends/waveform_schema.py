@@ -7,10 +7,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from labctl.schema import Fraction, Hertz, Seconds, StrictModel
 from sim_backends.waveform_config import LowPass
+
+#: Longest delay between light and local oscillator. What is kept of one laser's noise grows with it.
+MAX_DELAY_S = 1e-3
+#: Largest skew of two paths of one receiver or sender.
+MAX_SKEW_S = 1e-6
+
+
+def _at_most(longest_s: float, what: str) -> AfterValidator:
+    def check(seconds: float) -> float:
+        if seconds > longest_s:
+            raise ValueError(f"{seconds:g} s is more than {longest_s:g} s, {what}, the most that is simulated")
+        return seconds
+
+    return AfterValidator(check)
+
+
+Delay = Annotated[Seconds, _at_most(MAX_DELAY_S, "200 km of fibre")]
+Skew = Annotated[Seconds, _at_most(MAX_SKEW_S, "200 m of fibre")]
 
 
 class LowPassConfig(StrictModel):
@@ -29,7 +47,7 @@ class SenderConfig(StrictModel):
     """Between the generator's converters and the modulator. ``skew``: Q later than I."""
 
     low_pass: LowPassConfig | None = None
-    skew: Seconds = 0.0
+    skew: Skew = 0.0
 
 
 class PhaseConfig(StrictModel):
@@ -38,7 +56,7 @@ class PhaseConfig(StrictModel):
     The laser's noise is that of ``[world.laser]``, the delay of the oscillator's own path the receiver's ``lo_delay``.
     """
 
-    delay: Seconds = 0.0
+    delay: Delay = 0.0
     phase_deg: Annotated[float, Field(ge=-180, le=180)] = 0.0
 
 
@@ -48,7 +66,7 @@ class SampledReceiverConfig(StrictModel):
     """
 
     low_pass: LowPassConfig | None = None
-    skew: Seconds = 0.0
+    skew: Skew = 0.0
     angle_error_deg: Annotated[float, Field(gt=-45, lt=45)] = 0.0
     gain_ratio: Annotated[float, Field(gt=0, le=2)] = 1.0
 

@@ -53,7 +53,8 @@ def first_layer(experiment: Experiment) -> Experiment:
         )
     alone = Network(f"{network.name}, first layer", network.weights[:1])
     run = experiment.run.honest().model_copy(update={"on_alarm": "continue"})
-    return replace(experiment, network=alone, run=run, bench=experiment.bench.with_technical(0.0, 0.0))
+    quiet = experiment.bench.with_technical(0.0, 0.0)
+    return replace(experiment, network=alone, run=run, bench=quiet, trial=True)
 
 
 def trial(experiment: Experiment, tables: Mapping[str, Any]) -> Trial:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from labctl.cli import exits
 from labctl.cli.report import print_json
-from labctl.errors import ConfigError
+from labctl.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from labctl.datasets import Dataset
     from labctl.models import Network
-    from labctl.protocol.design import WorkingPoint
+    from labctl.protocol.design import Limit, WorkingPoint
     from labctl.protocol.leakage import Layer, LayerLeakage
 
 #: The bounds by the keys that they have in a run's result.
 BOUNDS = ("weights_bits_per_mode", "weights_bits_per_weight", "data_bits_v1", "data_bits_journal")
 #: Draws of the optics' noise that an accuracy is the mean of, and their seed.
 DRAWS, SEED = 10, 1
+#: Images over all draws that are enough: fewer draws of a large data set.
+ENOUGH = 20_000
 #: Accuracy lost to the noise from which on it is called poor.
 POOR = 0.2
 #: Largest photon number of a run, and largest number of modes or rows, that the options take.
@@ -34,6 +38,12 @@ _LIMITS = {
     "data": "the data's budget",
     "gain": "the gain, beyond which the measurement gets worse",
     "photons": "the largest photon number",
+}
+#: What would help; more gain than the best one would not.
+_BETTER = {
+    "weights": "a larger budget of the weights or less loss",
+    "data": "a larger budget of the data or longer rows",
+    "photons": "more light than a run may have",
 }
 
 
@@ -102,8 +112,9 @@ def optimise(  # noqa: PLR0913 - typer reads the options from the signature
     convention: Annotated[Convention, typer.Option(help="Which bound on the data is meant.")] = Convention.v1,
     model: Annotated[str, typer.Option(help="A shipped model, or a .safetensors file.")] = "mnist",
     dataset: Annotated[
-        str | None, typer.Option(help="Tell the accuracy on its test images. [default: digits for a model of theirs]")
+        str | None, typer.Option(help="Tell the accuracy on its test images. [default: what the model is for]")
     ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set. [default: LABCTL_MNIST]")] = None,
     images: Annotated[int | None, typer.Option(min=1, help="Of the data set. [default: all]")] = None,
     transmittance: Transmittance = 1.0,
     n_sp: InversionFactor = 1.0,
@@ -124,7 +135,7 @@ def optimise(  # noqa: PLR0913 - typer reads the options from the signature
     network = load_network(model)
     shapes = [RowShape(modes_per_row(inputs), rows) for rows, inputs in network.layer_shapes]
     point = search(shapes, budget, Channel(transmittance, n_sp=n_sp))
-    accuracy = _accuracy(network, point, dataset, images)
+    accuracy, why = _accuracy(network, point, (dataset, data, images))
     tap = AmplifierTap(point.gain, n_sp)
     noise = tap.honest_excess(min(shape.modes for shape in shapes))
     layers = [
@@ -136,38 +147,60 @@ def optimise(  # noqa: PLR0913 - typer reads the options from the signature
         print_json(
             asked
             | _point(point, layers)
-            | {"accuracy": accuracy}
+            | {"accuracy": accuracy, "no_accuracy": why or None}
             | {"loss": _loss(point.mean_photons, noise, transmittance)}
         )
         return exits.ACCEPTED
     print(f"{model}: G = {point.gain:.5g}, μ = {point.mean_photons:.5g}, T = {transmittance:g}")
     print(f"F² = {point.snr_squared:.4g} ({point.snr_db:.2f} dB), squared signal to noise of a normalised product")
-    _show_accuracy(accuracy)
+    _show_accuracy(accuracy, why, point.limits)
     print(f"limited by {' and '.join(_LIMITS[each] for each in point.limits)}")
     _show_layers(layers)
     _show_loss(point.mean_photons, noise, transmittance)
     return exits.ACCEPTED
 
 
-def _accuracy(network: Network, point: WorkingPoint, name: str | None, images: int | None) -> dict[str, Any] | None:
-    """At the working point, over seeded draws of the optics' noise; None where there is no data set to tell it on."""
-    import numpy as np
+def _accuracy(
+    network: Network, point: WorkingPoint, chosen: tuple[str | None, Path | None, int | None]
+) -> tuple[dict[str, Any] | None, str]:
+    """At the working point, over seeded draws of the optics' noise; or None, and why.
 
+    ``chosen``: data set, its folder and number of images. Without a name the set that the network was trained for is
+    taken, where it can be loaded. Raises DataError for a set or a folder that was named.
+    """
+    name, folder, images = chosen
+    own = network.metadata.get("dataset")
+    if name is None and own is None:
+        return None, "the model does not tell what data set it was trained for; name one with --dataset"
+    try:
+        dataset = _images(network, name or str(own), folder)
+    except DataError as error:
+        if name is not None or folder is not None:
+            raise
+        return None, f"the model's data set {own!r} is not at hand: {error}. {error.remedy}"
+    return _simulated(network, point, dataset if images is None else dataset.first(images)), ""
+
+
+def _images(network: Network, name: str, folder: Path | None) -> Dataset:
     from labctl.datasets import load_dataset
     from labctl.models import check_fits
+
+    dataset = load_dataset(name, "test", folder)
+    check_fits(network, dataset)
+    return dataset
+
+
+def _simulated(network: Network, point: WorkingPoint, dataset: Dataset) -> dict[str, Any]:
+    import numpy as np
+
     from labctl.models.noise import noisy_accuracy
 
-    if name is None and network.metadata.get("dataset") != "digits":
-        return None
-    dataset = load_dataset(name or "digits", "test", None)
-    check_fits(network, dataset)
-    if images is not None:
-        dataset = dataset.first(images)
-    found = noisy_accuracy(network, dataset, point.snr_squared, DRAWS, np.random.default_rng(SEED))
+    draws = max(1, min(DRAWS, ENOUGH // len(dataset)))
+    found = noisy_accuracy(network, dataset, point.snr_squared, draws, np.random.default_rng(SEED))
     return {
         "dataset": dataset.name,
         "images": len(dataset),
-        "draws": DRAWS,
+        "draws": draws,
         "value": found.value,
         "low": found.low,
         "high": found.high,
@@ -175,16 +208,18 @@ def _accuracy(network: Network, point: WorkingPoint, name: str | None, images: i
     }
 
 
-def _show_accuracy(found: dict[str, Any] | None) -> None:
+def _show_accuracy(found: dict[str, Any] | None, why: str, limits: tuple[Limit, ...]) -> None:
     if found is None:
-        print("accuracy: not simulated; name its data set with --dataset")
+        print(f"accuracy: not simulated: {why}")
         return
+    draws = "one draw" if found["draws"] == 1 else f"mean of {found['draws']} draws"
     print(
-        f"accuracy {found['value']:.4f} ({found['low']:.4f} to {found['high']:.4f}), mean of {found['draws']} draws of"
+        f"accuracy {found['value']:.4f} ({found['low']:.4f} to {found['high']:.4f}), {draws} of"
         f" {found['images']} images of {found['dataset']}; without noise {found['clean']:.4f}"
     )
     if found["value"] < found["clean"] - POOR:
-        print(f"poor: more than {POOR:.0%} below that without noise; the budget allows no more light or gain")
+        better = ", and ".join(_BETTER[each] for each in limits if each in _BETTER)
+        print(f"poor: more than {POOR:.0%} below that without noise; better takes {better}")
 
 
 def _check(option: str, value: float, holds: bool, allowed: str) -> None:

@@ -45,6 +45,8 @@ def show_result(started: RunStarted, finished: RunFinished, run_file: Path | Non
     console.print(table)
     verdict = finished.verdict or finished.status
     console.print(Text("verdict: ") + Text(verdict.upper(), style=_VERDICTS.get(verdict, "bold")))
+    for warning in finished.warnings:
+        console.print(Text("warning: ", style="bold yellow") + Text(warning))
     if finished.pooled is not None:
         console.print("Leakage: worst layer, worst case within the intervals, for one transmission of the weights;")
         console.print("K images leak at most K times the weights' bits.")
@@ -100,7 +102,7 @@ def _add_adversary(table: Table, found: AdversaryResult) -> None:
             "data recovered, overlap",
             f"{recovery.overlap:.4g}",
             "",
-            f"in theory {recovery.expected:.4g}, bound {recovery.bound:.4g}",
+            f"in theory {recovery.expected:.4g} (asymptotic), bound {recovery.bound:.4g}",
         )
 
 

@@ -137,8 +137,10 @@ def _peak(cross: NDArray[np.complex128], lags: int, quadrature: str) -> float:
     whole = int(correlation.argmax())
     if not correlation[whole] > PEAK * math.sqrt(float(np.mean(correlation**2))):
         raise CalibrationError(
-            f"the receiver's {quadrature} output does not hold the symbols that were sent",
-            "Send brighter calibration symbols, and check trigger and fibre.",
+            f"the receiver's {quadrature} output does not hold the symbols that were sent,"
+            " or their phase turns while they last",
+            "Send brighter calibration symbols, and check trigger and fibre;"
+            " take a laser of narrower line, or bring light and local oscillator to paths of equal length.",
         )
     frequencies = fft.fftfreq(len(cross))
 

@@ -7,10 +7,23 @@ from dataclasses import dataclass, replace
 
 from labctl.events import Interval, Leakage, NoiseCheck
 from labctl.protocol.estimation import Estimate, Receiver, ResidualSums, estimate, pool, weighted_mean
+from labctl.protocol.gates import check_transmittance
 from labctl.protocol.leakage import Layer, LayerLeakage, layer_leakage
 from labctl.protocol.parameters import Limits, TechnicalNoise, common_error, limits
+from labctl.protocol.returned import (
+    JUDGED_SAMPLES,
+    LayerPhase,
+    PhaseTerms,
+    check_alarm,
+    check_phase,
+    differs,
+    off_calibration,
+    phase_excess,
+    simultaneous_half_width,
+)
 from labctl.protocol.verification import LayerNull, SequentialTest, Verdict, VerificationPlan
 
+NAME = "server receiver"
 NO_TECHNICAL_NOISE = TechnicalNoise()
 
 
@@ -23,6 +36,9 @@ class Agreement:
 
     ``layers``: working point of each layer; ``expected``: honest excess noise of each, SNU; ``samples``: real samples
     of one shot of each; ``confidence``: two-sided, of all intervals.
+
+    ``transmittance``: calibrated, launch to receiver; None where nobody knows. ``trial``: light of an internal trial,
+    that is meant to fit no calibration, and whose transmittance and phase are not gated.
     """
 
     receiver: Receiver
@@ -33,6 +49,8 @@ class Agreement:
     false_alarm_rate: float
     confidence: float
     technical: tuple[TechnicalNoise, ...] = ()
+    transmittance: float | None = None
+    trial: bool = False
 
     @property
     def technical_by_layer(self) -> tuple[TechnicalNoise, ...]:
@@ -72,11 +90,68 @@ class Verifier:
         self._test = SequentialTest(self._agreement.plan())
 
     def add(self, layer: int, sums: ResidualSums) -> tuple[Estimate, Verdict]:
-        """One more shot: its own estimate, and the test after it. Raises GateError for sums that give no number."""
+        """One more shot: its own estimate, and the test after it.
+
+        Raises GateError for sums that give no number, and where the phase reference is lost.
+        """
         single = estimate(sums, self._agreement.receiver)
-        self._sums[layer] = self._sums[layer] + sums
-        self.verdict = self._test.update(single)
-        return single, self.verdict
+        together = self._sums[layer] + sums
+        if not self._agreement.trial:
+            self._check_phase(layer, together)
+        self._sums[layer] = together
+        verdict = self._test.update(single)
+        if verdict.alarm_look == verdict.look and not self._agreement.trial:
+            self._check_alarm()
+        self.verdict = verdict
+        return single, verdict
+
+    def _check_alarm(self) -> None:
+        """Before it is raised. Only of layers whose phase was looked at, which is all or none."""
+        agreed = self._agreement
+        found = [
+            (index, sums, estimate(sums, agreed.receiver)) for index, sums in enumerate(self._sums) if sums.stretches
+        ]
+        parts = [
+            LayerPhase(
+                sums.n_samples,
+                each.excess,
+                phase_excess(sums, each, agreed.receiver, agreed.layers[index].modes),
+                *self._due(index),
+            )
+            for index, sums, each in found
+        ]
+        if parts:
+            check_alarm(NAME, parts)
+
+    def _check_phase(self, layer: int, sums: ResidualSums) -> None:
+        agreed = self._agreement
+        looks = agreed.images * len(agreed.layers)
+        terms = PhaseTerms(agreed.layers[layer].modes, *self._due(layer), looks)
+        check_phase(NAME, sums, estimate(sums, agreed.receiver), agreed.receiver, terms)
+
+    def check_transmittance(self) -> None:
+        """Of every layer, over everything so far. Raises GateError where more light comes back than was sent."""
+        agreed = self._agreement
+        if agreed.trial:
+            return
+        for sums, samples in zip(self._sums, agreed.samples, strict=True):
+            if sums.n_samples >= JUDGED_SAMPLES:
+                found = estimate(sums, agreed.receiver)
+                shots = sums.n_samples // samples
+                half = simultaneous_half_width(found, agreed.receiver, shots, len(agreed.layers))
+                check_transmittance(NAME, found.transmittance, half)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is no reason to stop, but should be known: transmittances that are not the calibrated one."""
+        agreed = self._agreement
+        if agreed.transmittance is None or agreed.trial:
+            return ()
+        found = [(i, estimate(sums, agreed.receiver)) for i, sums in enumerate(self._sums) if sums.n_samples]
+        return tuple(
+            off_calibration(f"layer {index}", each, agreed.transmittance)
+            for index, each in found
+            if differs(each, agreed.receiver, agreed.transmittance, len(found))
+        )
 
     def checks(self) -> tuple[NoiseCheck, tuple[NoiseCheck, ...]]:
         """Pooled and per layer, of everything so far; layers that had no light yet are left out."""

@@ -1,7 +1,10 @@
 """The working point of best accuracy within a leakage budget (docs/physics.md, sections 3, 5 and 6).
 
-Accuracy rises with the squared signal to noise F² of a normalised product and depends on the gain G
-and the photon number μ through nothing else, so F² is what is maximised. For each gain the photons
+The client reads each normalised product with independent Gaussian noise of variance 1/F², whatever
+the gain G and the photon number μ that give F². Less of that noise is the same measurement made
+better (more of it can be added by hand), so accuracy depends on G and μ through F² alone and rises
+with it: F² is what is maximised. That holds for this noise and an ideal client's receiver; noise
+that grows with the light, such as an unsteady phase, is not in it. For each gain the photons
 go up until the weights' budget is spent: I_w rises with μ. That leaves a search over the gain, from
 which the data's budget cuts off the top: I_x rises with G and does not depend on μ.
 """

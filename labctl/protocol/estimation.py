@@ -90,12 +90,18 @@ class Receiver:
 
 @dataclass(frozen=True)
 class ResidualSums:
-    """Sums over real samples: number N, Σs², Σsr, Σr² (SNU). Add them only where t is the same."""
+    """Sums over real samples: number N, Σs², Σsr, Σr² (SNU). Add them only where t is the same.
+
+    ``turned``, ``stretches``: Σ q²/S of stretches of some rows, which tells how far their phase is off
+    (:mod:`labctl.protocol.returned`), and how many these were; none where nobody looked.
+    """
 
     n_samples: int = 0
     ss: float = 0.0
     sr: float = 0.0
     rr: float = 0.0
+    turned: float = 0.0
+    stretches: int = 0
 
     def __add__(self, other: ResidualSums) -> ResidualSums:
         return ResidualSums(
@@ -103,6 +109,8 @@ class ResidualSums:
             self.ss + other.ss,
             self.sr + other.sr,
             self.rr + other.rr,
+            self.turned + other.turned,
+            self.stretches + other.stretches,
         )
 
 

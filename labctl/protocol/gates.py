@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from labctl.errors import ConfigError, GateError
 
+#: A transmittance above 1 by more than so many half widths of its interval is no statistics.
+HALF_WIDTHS = 3
+
 
 @dataclass(frozen=True)
 class GateLimits:
@@ -72,6 +75,22 @@ def check_pilot_lock(name: str, lock: PilotLock, limits: GateLimits) -> None:
             f"{name}: residual phase variance of {lock.phase_variance:.3g} rad²,"
             f" {limits.phase_variance:.3g} rad² are allowed",
             "Lock the phase again; look for vibrations and for a laser that drifts.",
+        )
+
+
+def check_transmittance(name: str, transmittance: float, half_width: float) -> None:
+    """Whether no more light comes back than was sent: then T, and with it what leaked, would be told wrong.
+
+    ``half_width``: of T's simultaneous interval (:func:`labctl.protocol.returned.simultaneous_half_width`). Raises
+    GateError for a T that is more than three of them above 1.
+    """
+    if transmittance - 1 > HALF_WIDTHS * half_width:
+        raise GateError(
+            f"{name}: more light comes back than was sent, transmittance {transmittance:.5f} where 1 + {HALF_WIDTHS} x"
+            f" {half_width:.2g} is the most allowed: loss is hidden, and the leakage would be told too small",
+            f"Calibrate the light at launch (modulator.loss is {10 * math.log10(transmittance):.3g} dB off if that is"
+            " all), server_receiver.efficiency and volts_per_snu; or look for a client whose amplifier and tap return"
+            " more than they took.",
         )
 
 

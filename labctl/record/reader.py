@@ -152,7 +152,16 @@ def _finished(result: h5py.Group) -> RunFinished:
             attributes.read_check(attributes.get(_group(layers, str(number)))) for number in range(len(layers))
         ),
         adversary=_adversary(result),
+        warnings=_warnings(values.get("warnings", "[]")),
     )
+
+
+def _warnings(text: object) -> tuple[str, ...]:
+    """None in files from before there were any."""
+    found = json.loads(str(text))
+    if not isinstance(found, list):
+        raise RecordError("the warnings are not a list", _REMEDY)
+    return tuple(map(str, found))
 
 
 def _adversary(result: h5py.Group) -> AdversaryResult | None:

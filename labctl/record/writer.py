@@ -8,6 +8,7 @@ written to a copy that then takes the file's place, so that there is no moment a
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 import re
@@ -306,6 +307,7 @@ def _write_end(file: h5py.File, event: RunFinished, alarm: AlarmRaised | None, l
             "verdict": event.verdict or "",
             "cause": event.cause,
             "images": event.images,
+            "warnings": json.dumps(event.warnings),
             **attributes.interval("accuracy", event.accuracy),
         },
     )

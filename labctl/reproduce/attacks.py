@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURE: Final = 5
+#: What is run, beside the curves, which are computed.
+MODE: Final = "explicit (greedy: {sampler})"
 #: Images planned for a run, and runs a point, with --quick in second place.
 IMAGES: Final = (100, 40)
 RUNS: Final = (20, 2)

@@ -55,17 +55,23 @@ def reproduce(
         raise ConfigError(f"--out {folder}: {error}", "Name a folder that can be made.") from error
     found = []
     for name in wanted:
-        tell(f"{name}: {study.title}, mode {study.sampler.mode}")
-        start_s = clock.now()
         module: ModuleType = import_module(f"labctl.reproduce.{name}")
+        mode = _mode(module, study)
+        tell(f"{name}: {study.title}, mode {mode}")
+        start_s = clock.now()
         result: Result = module.make(study)
         files = _save(result, folder, name)
-        manifest = _manifest(name, study, result, clock.now() - start_s)
+        manifest = _manifest(name, study, result, clock.now() - start_s) | {"mode": mode}
         file = folder / f"{name}.json"
         file.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         found.append(Made(name, (*files, file), manifest))
         tell(f"{name}: done in {manifest['run_time_s']:.1f} s")
     return found
+
+
+def _mode(module: ModuleType, study: Study) -> str:
+    """What is really run: the sampler's mode, unless the figure's module says more in ``MODE``."""
+    return str(getattr(module, "MODE", "{sampler}")).format(sampler=study.sampler.mode)
 
 
 def _save(result: Result, folder: Path, name: str) -> tuple[Path, ...]:

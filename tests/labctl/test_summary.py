@@ -43,6 +43,7 @@ def test_all_keys_with_their_values() -> None:
         "leakage": LEAKAGE,
         "threshold": 0.016,
         "adversary": None,
+        "warnings": [],
         "seed": 7,
         "simulated": True,
     }

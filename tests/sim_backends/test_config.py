@@ -14,8 +14,8 @@ from sim_backends.config import load_world
 BENCHES = sorted(examples().glob("*.bench.toml"))
 
 
-def changed(folder: Path, changes: Mapping[str, str]) -> Path:
-    text = (examples() / "ideal.bench.toml").read_text()
+def changed(folder: Path, changes: Mapping[str, str], bench: str = "ideal") -> Path:
+    text = (examples() / f"{bench}.bench.toml").read_text()
     for old, new in changes.items():
         assert old in text, f"{old!r} is not in the shipped bench"
         text = text.replace(old, new)
@@ -160,3 +160,35 @@ def test_a_waveform_s_parameter_without_effect_is_refused(tmp_path: Path, old: s
     with pytest.raises(ConfigError, match="world") as caught:
         load_world(path)
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("by", "linewidth", "said"),
+    [
+        ("1 s", "1 kHz", r"server_receiver\.lo_delay.*1 s is more than 0\.001 s, 200 km of fibre"),
+        ("1 ms", "1 MHz", r"laser\.linewidth and server_receiver\.lo_delay leave no phase.*6\.28e\+03 rad²"),
+    ],
+)
+def test_a_delay_that_no_path_has_is_refused(tmp_path: Path, by: str, linewidth: str, said: str) -> None:
+    head, laser = "[world.server_receiver]\n", f'[world.laser]\nlinewidth = "{linewidth}"\n\n'
+    changes = {head: f'{head}lo_delay = "{by}"\n', "[world.modulator]\n": laser + "[world.modulator]\n"}
+    with pytest.raises(ConfigError, match=said):
+        load_world(changed(tmp_path, changes))
+
+
+def test_a_delay_of_too_many_bins_is_refused(tmp_path: Path) -> None:
+    """At 12 GSa/s the 1 ms that a path may have are 12 million bins."""
+    head, laser = "[world.server_receiver]\n", "[world.laser]\nrin_db_per_hz = -150.0\n\n"
+    changes = {
+        head: f'{head}lo_delay = "1 ms"\n',
+        "[world.modulator]\n": laser + "[world.modulator]\n",
+        '"125 MSa/s"': '"12 GSa/s"',
+    }
+    with pytest.raises(ConfigError, match=r"1\.2e\+07 bins"):
+        load_world(changed(tmp_path, changes))
+
+
+@pytest.mark.parametrize(("old", "new"), [('delay = "50 us"', 'delay = "1 s"'), ('skew = "0.4 ns"', 'skew = "1 s"')])
+def test_delays_of_a_waveform_have_limits_too(tmp_path: Path, old: str, new: str) -> None:
+    with pytest.raises(ConfigError, match="the most that is simulated"):
+        load_world(changed(tmp_path, {old: new}, "waveform"))

@@ -153,8 +153,42 @@ def test_accuracy_at_the_optimum_rises_with_the_budget(capsys: pytest.CaptureFix
 
 def test_poor_accuracy_is_called_so(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("optimise", "--model", "digits", "--images", "20")
-    assert "\npoor: " in printed(capsys, *words, "--transmittance", "0.9")
+    lossy = printed(capsys, *words, "--transmittance", "0.9")
+    assert (
+        "\npoor: more than 20% below that without noise; better takes a larger budget of the weights or less loss,"
+        in lossy
+    )
+    assert "and a larger budget of the data or longer rows\n" in lossy
+    gain_bound = printed(capsys, *words, "--transmittance", "0.9", "--data-bits", "1")
+    assert "limited by the weights' budget\n" in gain_bound
+    assert "better takes a larger budget of the weights or less loss\n" in gain_bound
     assert "poor" not in printed(capsys, *words, "--weights-bits", "0.6", "--data-bits", "0.1")
+
+
+def test_without_its_data_set_a_line_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("LABCTL_MNIST", raising=False)
+    text = printed(capsys, "optimise")
+    assert "accuracy: not simulated: the model's data set 'mnist' is not at hand: no folder given" in text
+    found = json.loads(printed(capsys, "optimise", "--json"))
+    assert found["accuracy"] is None
+    assert "not at hand" in found["no_accuracy"]
+    path = tmp_path / "mine.safetensors"
+    save_network(Network("mine", (np.ones((3, 21), np.float32),)), path)
+    assert "does not tell what data set it was trained for" in printed(capsys, "optimise", "--model", str(path))
+    for named in (["--dataset", "mnist"], ["--data", str(tmp_path)]):
+        assert perform("optimise", *named) == 2
+        assert "not simulated" not in capsys.readouterr().out
+
+
+@pytest.mark.mnist
+def test_a_model_s_own_data_set_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(printed(capsys, "optimise", "--json"))
+    assert found["no_accuracy"] is None
+    accuracy = found["accuracy"]
+    assert (accuracy["dataset"], accuracy["images"], accuracy["draws"]) == ("mnist", 10_000, 2)
+    assert 0.97 < accuracy["value"] < accuracy["clean"]
 
 
 def test_a_negative_budget_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,10 +62,16 @@ def test_what_the_dishonest_got(alarm_image: int | None, seen: str, capsys: pyte
     text = " ".join(capsys.readouterr().out.split())
     assert f"attack: tap 0.1 {seen}" in text
     assert "attacker learns, per mode 0.4812 bits in theory 0.4854 bits" in text
-    assert "data recovered, overlap 0.34 in theory 0.246, bound 0.698" in text
+    assert "data recovered, overlap 0.34 in theory 0.246 (asymptotic), bound 0.698" in text
 
 
 def test_a_greedy_client_s_gain_is_marked_as_computed(capsys: pytest.CaptureFixture[str]) -> None:
     adversary = AdversaryResult(AttackResult("greedy", 3.0, 0, 0.037, False, 0.037, None), None)
     show_result(sample_run.started(), sample_run.finished(adversary=adversary), None)
     assert "0.037 bits by formula" in " ".join(capsys.readouterr().out.split())
+
+
+def test_warnings_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    warned = sample_run.finished(warnings=("layer 1: transmittance 0.98000",))
+    show_result(sample_run.started(200), warned, None)
+    assert "warning: layer 1: transmittance 0.98000" in capsys.readouterr().out

@@ -129,6 +129,24 @@ def test_lost_shot_noise_is_a_gate(noise: float, lost: bool) -> None:
     assert "laser" in caught.value.remedy
 
 
+def test_small_shots_are_judged_together() -> None:
+    """40 samples have less than half of their variance once in 300 shots; 240 do once in 10^11. Six shots are 240."""
+    server, client, optics = listening(1)
+    s, rng = launched_quadratures(optics.launched[1]), np.random.default_rng(2)
+
+    def measure(noise: float) -> None:
+        optics.received = (np.sqrt(0.5) * s + noise * rng.normal(size=s.shape)).astype(np.float32)
+        server.measure()
+        client.send(LayerReturned(0, 1))
+
+    for _ in range(2004):  # 334 times six shots
+        measure(1.0)
+    for _ in range(5):
+        measure(0.5)
+    with pytest.raises(GateError, match="local oscillator is lost"):
+        measure(0.5)
+
+
 @pytest.mark.parametrize("amplitude", [0.0, -np.sqrt(0.5)])
 def test_a_lost_signal_is_a_gate(amplitude: float) -> None:
     """Vacuum, or light with its phase turned by half a wave."""

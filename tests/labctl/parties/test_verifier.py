@@ -187,3 +187,44 @@ def test_a_check_that_cannot_be_made(changes: dict[str, object]) -> None:
     with pytest.raises(ConfigError) as caught:
         agreement(**changes).plan()
     assert caught.value.remedy
+
+
+def off(transmittance: float, **changes: object) -> Verifier:
+    """After nine images of this transmittance."""
+    verifier = Verifier(agreement(transmittance=0.9, **changes))
+    for _ in range(9):
+        for layer in (0, 1):
+            verifier.add(layer, sums(layer, 0.03, transmittance))
+    return verifier
+
+
+def test_more_light_than_was_sent_is_refused_but_in_a_trial() -> None:
+    off(1.0).check_transmittance()
+    off(1.02).check_transmittance()  # three half widths of so few images are 0.06
+    with pytest.raises(GateError, match=r"transmittance 1\.09999 where 1 \+ 3 x 0\.0\d+"):
+        off(1.1).check_transmittance()
+    off(1.1, trial=True).check_transmittance()
+
+
+def test_a_transmittance_that_is_not_the_calibrated_one_is_told() -> None:
+    assert off(0.9).warnings() == ()
+    assert off(0.7, trial=True).warnings() == ()
+    assert Verifier(agreement()).warnings() == ()
+    less, more = off(0.7).warnings(), off(1.0).warnings()
+    assert [each[:8] for each in less] == [each[:8] for each in more] == ["layer 0:", "layer 1:"]
+    assert "1.09 dB less light" in less[0]
+    assert "0.458 dB more light" in more[0]
+
+
+def test_a_lost_phase_is_refused_before_the_alarm_and_counts_in_nothing() -> None:
+    verifier = Verifier(agreement())
+    verifier.add(0, replace(sums(0, 1 / 32), turned=256 * 1.03, stretches=256))
+    verifier.add(1, sums(1, 1 / 20))
+    before = verifier.checks()
+    with pytest.raises(GateError, match="phase reference is lost"):
+        verifier.add(0, replace(sums(0, 3.0), turned=256 * 20.0, stretches=256))
+    assert verifier.checks() == before
+    _, verdict = verifier.add(0, replace(sums(0, 3.0), turned=256 * 1.5, stretches=256))
+    assert verdict.alarm, "noise of every mode is somebody's"
+    trial = Verifier(agreement(trial=True))
+    trial.add(0, replace(sums(0, 3.0), turned=256 * 20.0, stretches=256))

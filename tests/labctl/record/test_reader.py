@@ -189,3 +189,14 @@ def test_an_attack_alone_comes_back(tmp_path: Path) -> None:
     ended = sample_run.finished(0, adversary=AdversaryResult(attack, None))
     run = open_run(record(tmp_path, [sample_run.started(), ended]))
     assert (run.finished, run.overlaps, run.recovered) == (ended, None, None)
+
+
+def test_warnings_come_back(tmp_path: Path) -> None:
+    ended = sample_run.finished(0, warnings=("layer 0: less light", "layer 1: µ"))
+    path = record(tmp_path, [sample_run.started(1), ended])
+    assert open_run(path).finished == ended
+    with h5py.File(path, "r+") as file:
+        del file["result"].attrs["warnings"]  # as in files from before there were any
+    found = open_run(path).finished
+    assert found is not None
+    assert found.warnings == ()

@@ -239,6 +239,15 @@ def test_every_attack_has_a_curve_and_its_runs(study: Study) -> None:
         assert simulated[name][13] == pytest.approx(simulated[name][6], rel=0.1)
 
 
+def test_what_is_run_is_said(study: Study, tmp_path: Path) -> None:
+    """Attacks on the light go through the instruments whatever the sampler's mode is."""
+    said: list[str] = []
+    made = reproduce(["leakage", "attacks"], study, tmp_path, Ticks(), said.append)
+    modes = [each.manifest["mode"] for each in made]
+    assert modes == ["statistics", "explicit (greedy: statistics)"]
+    assert all(any(line.endswith(f"mode {mode}") for line in said) for mode in modes)
+
+
 def test_what_is_not_the_paper_s_is_called_a_reference(study: Study) -> None:
     lossy = {each.what: each.expected for each in leakage.make(study).comparisons if ", T = " in each.what}
     assert [text.split()[0] for text in lossy.values()] == ["published", "reference", "reference"]
