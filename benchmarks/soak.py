@@ -1,7 +1,7 @@
 """The long runs that the tests only take in short form. Prints one JSON object a part, and keeps them with their date.
 
-    python benchmarks/soak.py [headline|alarm|false-alarms|attacks|lenet|parsers|served ...] [--data DIR] [--out FOLDER]
-                              [--processes 2]
+    python benchmarks/soak.py [headline|alarm|false-alarms|attacks|lenet|parsers|served|mutants ...]
+                              [--data DIR] [--out FOLDER] [--processes 2]
 
 headline      all 10,000 MNIST test images at G = 2, mu = 2 on the ideal bench: accuracy, noise, leakage, verdict
 alarm         MNIST, G = 1.3 agreed and G' = 3 used: images until the alarm, 20 seeds (each must be within 200)
@@ -19,6 +19,7 @@ lenet         a convolutional network (6 and 16 filters of 5 x 5, 84 hidden, 10)
               must be right as the exact shortcut of labctl.sampler says for the same images, within 4.5 standard
               deviations; the pooled excess noise must be as near to its honest value
 parsers       a million random and mutated replies and commands (benchmarks/fuzz.py)
+mutants       10,000 damaged run files, networks, data sets, configurations and ledgers (benchmarks/hostile.py)
 served        all 10,000 MNIST test images with the simulated lab served over TCP by another process: every number of
               every image must be that of the run in process
 """
@@ -303,9 +304,23 @@ def lenet(data: str | None, processes: int) -> dict[str, Any]:
 
 def parsers(data: str | None, processes: int) -> dict[str, Any]:
     """A million cases of benchmarks/fuzz.py, in a process of its own for the sake of its memory."""
-    script = Path(__file__).parent / "fuzz.py"
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
-    found: dict[str, Any] = json.loads(done.stdout)
+    return of_script("fuzz.py")
+
+
+def mutants(data: str | None, processes: int) -> dict[str, Any]:
+    """10,000 cases of benchmarks/hostile.py, in a process of its own, which must not break down."""
+    return of_script("hostile.py")
+
+
+def of_script(name: str) -> dict[str, Any]:
+    """The object that a script beside this one prints; a script that broke down did not pass."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).parent / name)], capture_output=True, text=True, check=False
+    )
+    try:
+        found: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        return {"passed": False, "exit_status": done.returncode, "error": done.stderr[-2000:]}
     return found
 
 
@@ -344,6 +359,7 @@ PARTS = {
     "lenet": lenet,
     "parsers": parsers,
     "served": served,
+    "mutants": mutants,
 }
 
 

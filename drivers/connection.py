@@ -8,6 +8,7 @@ is renewed or cleared, and the instrument must say its name again before a reply
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import threading
@@ -41,6 +42,7 @@ STALE_ANSWERS: Final = 10
 BITS_PER_BYTE: Final = 10
 
 _REACH = "Check its power and cable, and that no other program holds it; then run the bench check."
+_log = logging.getLogger(__name__)
 _FAILURES = (VisaIOError, OSError, RuntimeError, MessageTooLong, BadBlock, CutOff)
 
 
@@ -112,6 +114,7 @@ class VisaConnection:
         """
         reply = self.query(query)
         self._identity = (query, reply)
+        _log.info("%s: %s", self.name, reply, extra={"instrument": self.name, "resource": self.resource})
         return reply
 
     # ---- operations ---------------------------------------------------------------------------
@@ -222,7 +225,9 @@ class VisaConnection:
             try:
                 result = action(line, deadline)
             except _FAILURES as error:
-                raise self._translated(error, command, deadline) from error
+                failure = self._translated(error, command, deadline)
+                _log.info("%s", failure, extra={"instrument": self.name, "resource": self.resource})
+                raise failure from error
             finally:
                 if self._pace is not None:
                     self._pace.said(sending_s)
@@ -251,6 +256,7 @@ class VisaConnection:
             self._suspect = True
             raise InstrumentLost(self.name, f"does not come back after a failure: {error}", _REACH) from error
         self._suspect = self._gave_up = False
+        _log.info("%s: the line is trusted again", self.name, extra={"instrument": self.name})
 
     def _cleared(self, patient: bool) -> bool:
         """Whether the line could be emptied; otherwise a new one is needed.

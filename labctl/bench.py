@@ -221,13 +221,14 @@ def _attempt(action: Callable[[], None], name: str) -> LabctlError | None:
 
 
 @contextmanager
-def open_bench(path: Path, config: BenchConfig | None = None) -> Iterator[Bench]:
+def open_bench(path: Path, config: BenchConfig | None = None, exchange: Path | None = None) -> Iterator[Bench]:
     """All instruments of a bench file, opened side by side on a real bench; closed again at the end.
 
-    Raises ConfigError for a wrong file; InstrumentError that names every instrument that failed to open.
+    ``exchange``: a new file for all that goes over their lines. Raises ConfigError for a wrong file; InstrumentError
+    that names every instrument that failed to open.
     """
     config = config or load_bench(path)
-    library = open_library(config, path)
+    library = open_library(config, path, exchange)
     try:
         instruments = {name: make_instrument(name, entry, library) for name, entry in config.instruments.items()}
         bench = Bench(path, config, library, instruments)

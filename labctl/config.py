@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field, PlainValidator, model_validator
 
 from labctl.errors import ConfigError
+from labctl.paths import resolve_paths
 from labctl.run_tables import AdversaryConfig, LedgerConfig
 from labctl.schema import (
     Amperes,
@@ -328,32 +329,17 @@ def load_bench(path: Path) -> BenchConfig:
     return validate(BenchConfig, read_toml(path), str(path))
 
 
-def load_run(path: Path, overrides: dict[str, Any]) -> RunConfig:
+def load_run(path: Path, overrides: dict[str, Any], *, anywhere: bool = False) -> RunConfig:
     """Read and check a run file; ``overrides`` (from the command line) go first. Raises ConfigError.
 
-    Without a ``name`` the run is called by its file's stem. Paths are made relative to the file's folder; ``dataset``,
-    ``model`` and ``bench`` may also be names of shipped things.
+    Without a ``name`` the run is called by its file's stem. Paths are made relative to the file's folder, and must not
+    lead out of it unless ``anywhere``: what lies elsewhere is named by a person. ``dataset``, ``model`` and ``bench``
+    may also be names of shipped things.
     """
     tables = {"name": re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem)[:64], **read_toml(path)}
-    for key in ("data_dir", "bench", "model", "dataset"):
-        value = tables.get(key)
-        if isinstance(value, str) and (key == "data_dir" or _is_path(value)):
-            tables[key] = str((path.parent / value).resolve())
-    _resolve_ledgers(tables, path.parent)
+    resolve_paths(tables, path, overrides, anywhere=anywhere)
     tables.update({key: value for key, value in overrides.items() if value is not None})
     return validate(RunConfig, tables, str(path))
-
-
-def _resolve_ledgers(tables: dict[str, Any], folder: Path) -> None:
-    """Make the ledgers' paths relative to ``folder``; what is not as it should be is left to the schema."""
-    ledgers = tables.get("ledger")
-    for ledger in ledgers.values() if isinstance(ledgers, dict) else ():
-        if isinstance(ledger, dict) and isinstance(ledger.get("file"), str) and ledger["file"]:
-            ledger["file"] = str((folder / ledger["file"]).resolve())
-
-
-def _is_path(value: str) -> bool:
-    return "/" in value or value.endswith((".toml", ".safetensors", ".npz"))
 
 
 def check_together(run: RunConfig, bench: BenchConfig, where: str = "the run") -> None:

@@ -31,6 +31,11 @@ DIGITS_TEST_COUNT = 360
 DIGITS_ORDER_SEED = 2025
 MAX_ARRAY_BYTES = 128 * 2**20
 """Cap on one array as stored; MNIST's training images take 45 MiB."""
+MAX_CONTENTS_BYTES = 2**16
+"""Cap on the table of contents of an .npz file; three arrays take some 200 bytes."""
+
+_ZIP_END = 22
+_ZIP64_LOCATOR = 20
 
 _DIGITS_SHAPE = (1797, 65)
 _DIGITS_REMEDY = "Reinstall scikit-learn: its wheel carries the handwritten digits."
@@ -303,6 +308,7 @@ def _fetch_again(path: Path) -> str:
 def _load_npz(path: Path) -> Dataset:
     remedy = "Write it with numpy.savez(path, images=..., labels=...), images uint8 or float in 0..1."
     try:
+        _check_archive(path, remedy)
         with zipfile.ZipFile(path) as archive:
             images = _read_npy(archive, "images", path, remedy)
             labels = _read_npy(archive, "labels", path, remedy)
@@ -332,6 +338,24 @@ def _load_npz(path: Path) -> Dataset:
         raise DataError(f"{path}: {error.message}", remedy) from error
 
 
+def _check_archive(path: Path, remedy: str) -> None:
+    """Raises DataError for an archive whose table of contents takes long to read: three arrays need no long one.
+
+    It is announced in the last record of a zip file (PKWARE's APPNOTE.TXT, 4.3.16), which a comment may follow.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file", remedy)
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        stream.seek(max(0, size - _ZIP_END - 2**16 - _ZIP64_LOCATOR))
+        tail = stream.read()
+    at = tail.rfind(b"PK\x05\x06")
+    contents = int.from_bytes(tail[at + 12 : at + 16], "little")
+    zip64 = tail[: max(at, 0)][-_ZIP64_LOCATOR:].startswith(b"PK\x06\x07")
+    if at < 0 or zip64 or contents > MAX_CONTENTS_BYTES or size > 4 * MAX_ARRAY_BYTES:
+        raise DataError(f"{path}: not an archive of three arrays", remedy)
+
+
 def _read_npy(archive: zipfile.ZipFile, name: str, path: Path, remedy: str) -> npt.NDArray[np.generic]:
     """One array of an .npz, its size checked before anything is allocated; never pickled."""
     member = archive.getinfo(f"{name}.npy")
@@ -340,6 +364,8 @@ def _read_npy(archive: zipfile.ZipFile, name: str, path: Path, remedy: str) -> n
             f"{path}: {name} takes {member.file_size} bytes, over the cap of {MAX_ARRAY_BYTES}",
             remedy,
         )
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(f"{path}: {name} is compressed in a way that numpy does not use", remedy)
     with archive.open(member) as stream:
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):

@@ -212,7 +212,7 @@ class Experiment:
         )
 
 
-def load_experiment(
+def load_experiment(  # noqa: PLR0913 - keywords of the command line
     run: str | Path,
     *,
     bench: str | None = None,
@@ -220,11 +220,12 @@ def load_experiment(
     images: int | None = None,
     seed: int | None = None,
     technical: bool = True,
+    anywhere: bool = False,
 ) -> Experiment:
     """Read and check everything that a run needs.
 
-    ``run``: path of a RUN.toml, or the name of a shipped one. The other arguments but ``technical`` override its
-    keys. Raises ConfigError or DataError, with file, key and remedy.
+    ``run``: path of a RUN.toml, or the name of a shipped one. ``anywhere``: its paths may lead out of its folder. The
+    other arguments but ``technical`` override its keys. Raises ConfigError or DataError, with file, key and remedy.
     """
     path = run_path(str(run))
     overrides = {
@@ -233,7 +234,8 @@ def load_experiment(
         "images": images,
         "seed": seed,
     }
-    config = load_run(path, {key: value for key, value in overrides.items() if value is not None})
+    given = {key: value for key, value in overrides.items() if value is not None}
+    config = load_run(path, given, anywhere=anywhere)
     return prepare_experiment(config, str(path), technical=technical)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,23 +54,39 @@ class GainPoint(StrictModel):
 
 Model = TypeVar("Model", bound=BaseModel)
 
+#: Characters of a value in a message.
+SHOWN = 200
+#: Largest configuration file, bytes.
+MAX_BYTES = 1_000_000
+#: Parts of a dotted key: reading one takes a time that rises with the square of them.
+MAX_PARTS = 32
+_PART = r"""(?:(?<![\w-])[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MAX_PARTS},}}")
+
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The file's tables; ConfigError names file and line when it is missing, too large, or not TOML."""
     try:
-        size = path.stat().st_size
-        if size > 1_000_000:
+        if not path.exists():
+            raise ConfigError(f"{path}: no such file", "Check the path.")
+        if not path.is_file():
+            raise ConfigError(f"{path}: a directory or a device, not a file", "Name the TOML file itself.")
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
             raise ConfigError(
-                f"{path}: {size} bytes is too large for a configuration file",
+                f"{path}: more than {MAX_BYTES} bytes is too large for a configuration file",
                 "Name the TOML file itself, not a data file.",
             )
-        with path.open("rb") as stream:
-            return tomllib.load(stream)
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file", "Check the path.") from None
+        text = data.decode("utf-8")
+        if _LONG_KEY.search(text):
+            raise ConfigError(f"{path}: a key of more than {MAX_PARTS} parts", "Mend the key.")
+        return tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}", "Check the path and its permissions.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path}: lists or tables within each other, too many", "Mend the file.") from None
+    except ValueError as error:  # of tomllib, of text that is no UTF-8, and of numbers beyond Python's digits
         raise ConfigError(f"{path}: not valid TOML: {error}", "Mend the line named.") from None
 
 
@@ -95,8 +112,7 @@ def _describe(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         told.append(f"unknown key {key!r}")
     elif first["type"] != "missing":
-        shown = first.get("input")
-        value = f" (it is {shown!r})" if isinstance(shown, (str, int, float, bool)) else ""
+        value = _shown(first.get("input"))
         reason = first["msg"].removeprefix("Value error, ")
         told.append(f"key {key!r}: {reason}{value}" if key else reason)
     missing = [each["loc"] for each in error.errors(include_url=False) if each["type"] == "missing"]
@@ -115,6 +131,16 @@ def _missing(keys: Sequence[tuple[str, ...]]) -> str:
         tables.setdefault(".".join(table), []).append(key)
     listed = (f"[{table}] {', '.join(names)}" if table else ", ".join(names) for table, names in tables.items())
     return f"{len(keys)} keys are missing: {'; '.join(listed)}"
+
+
+def _shown(value: object) -> str:
+    """A value as far as it is of use in a message."""
+    if not isinstance(value, (str, int, float, bool)):
+        return ""
+    if isinstance(value, int) and abs(value) >= 10**SHOWN:
+        return f" (it has more than {SHOWN} digits)"
+    text = repr(value)
+    return f" (it is {text if len(text) <= SHOWN else text[:SHOWN] + '...'})"
 
 
 def _remedy(error: ValidationError) -> str:

@@ -16,6 +16,7 @@ from labctl.errors import BudgetSpent, GateError, InterlockError, LabctlError, R
 from labctl.events import EventBus, LightOff, RunFinished, RunStarted, Status, Verdict
 from labctl.experiment import Experiment, load_experiment
 from labctl.ledger.run import RunLedgers
+from labctl.logs import PLAIN_NOTES, Notes, RunLog
 from labctl.plan import Plan
 from labctl.protocol.gates import GateLimits, check_calibration_age
 from labctl.record import RunRecorder
@@ -53,13 +54,15 @@ def run(  # noqa: PLR0913  (keywords of a call that people type)
     data: Path | None = None,
     images: int | None = None,
     seed: int | None = None,
+    anywhere: bool = False,
 ) -> Outcome:
     """Execute a RUN.toml, or a shipped run by name ("digits", "mnist").
 
-    ``bus``: subscribe to it before to follow the run live. ``out_dir``: where the run file goes; None writes none. The
-    rest override keys of the run. Raises what went wrong, after the light is off; an alarm is an outcome, not an error.
+    ``bus``: subscribe to it before to follow the run live. ``out_dir``: where the run file and its log go; None writes
+    none. ``anywhere``: paths in the file may lead out of its folder. The rest override keys of the run. Raises what
+    went wrong, after the light is off; an alarm is an outcome, not an error.
     """
-    experiment = load_experiment(name, bench=bench, data=data, images=images, seed=seed)
+    experiment = load_experiment(name, bench=bench, data=data, images=images, seed=seed, anywhere=anywhere)
     outcome = run_experiment(experiment, bus or EventBus(), RunControl(), out_dir)
     if outcome.error is not None:
         raise outcome.error
@@ -72,10 +75,12 @@ def run_experiment(
     control: RunControl,
     out_dir: Path | None,
     wall_time: Callable[[], float] = time.time,
+    notes: Notes = PLAIN_NOTES,
 ) -> Outcome:
     """Execute an experiment that was checked. Errors that labctl foresees come back in the outcome, others are raised.
 
     ``wall_time``: seconds since 1970, by which the bench's calibration may have become too old (a GateError).
+    ``notes``: what is written beside the run file.
 
     Either way the bench has been put into the safe state first, and the run file has its final status. The run's
     leakage ledgers are asked before the bench is opened, and settled after it was closed.
@@ -83,13 +88,15 @@ def run_experiment(
     recorder = None
     if out_dir is not None:
         recorder = RunRecorder(out_dir, experiment.run.name, experiment.run.seed)
+        made = recorder
+        RunLog(lambda: made.path, notes.level, wall_time).attach(bus)  # first: it hears what a recorder breaks down at
         recorder.attach(bus)
     ending = _Ending(bus)
     try:
         _check_calibration(experiment.bench, wall_time())
         with (
             RunLedgers(experiment, bus) as ledgers,
-            open_bench(experiment.bench_path, experiment.bench) as bench,
+            open_bench(experiment.bench_path, experiment.bench, notes.exchange) as bench,
             _what_stands_is_kept(),
         ):
             ending.execute(experiment, bench, control, ledgers)

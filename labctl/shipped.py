@@ -6,6 +6,9 @@ from pathlib import Path
 
 from labctl.errors import ConfigError
 
+#: Characters of a name in a message.
+LONGEST = 200
+
 
 def examples() -> Path:
     """The folder of shipped examples."""
@@ -29,17 +32,25 @@ def run_path(name: str) -> Path:
 def _find(name: str, suffix: str, kind: str) -> Path:
     path = Path(name)
     if path.suffix == ".toml" or "/" in name:
-        if not path.is_file():
-            raise ConfigError(f"{name}: no such {kind} file", "Check the path.")
+        if not _there(path):
+            raise ConfigError(f"{name[:LONGEST]}: no such {kind} file", "Check the path.")
         return path
     folder = examples()
     found = folder / f"{name}{suffix}"
-    if found.is_file():
+    if _there(found):
         return found
     names = sorted(p.name.removesuffix(suffix) for p in folder.glob(f"*{suffix}"))
     if kind == "run":
         names = [each for each in names if not each.endswith(".bench")]
     raise ConfigError(
-        f"{name!r} is neither a {kind} file nor a shipped {kind}",
+        f"{name[:LONGEST]!r} is neither a {kind} file nor a shipped {kind}",
         f"Name a .toml file, or one of: {', '.join(names)}.",
     )
+
+
+def _there(path: Path) -> bool:
+    """Whether it is a file; a name that is too long for one is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -14,6 +14,7 @@ from labctl.cli import (
     bench_discovery,
     budget_command,
     exits,
+    export_commands,
     gui_command,
     leakage_commands,
     ledger_commands,
@@ -56,6 +57,8 @@ app.command()(leakage_commands.optimise)
 app.command()(budget_command.noise_budget)
 app.command()(power_command.power)
 app.command()(reproduce_command.reproduce)
+app.command()(export_commands.export)
+app.command()(export_commands.report)
 bench.command()(bench_commands.check)
 bench.command("list")(bench_discovery.list_)
 bench.command()(bench_discovery.new)

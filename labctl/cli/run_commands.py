@@ -14,6 +14,7 @@ from labctl.cli.signals import stopping_in_order
 
 if TYPE_CHECKING:
     from labctl.experiment import Experiment, Forecast
+    from labctl.logs import Notes
     from labctl.session import Outcome
 
 #: Where run files go by default, in the working directory.
@@ -36,6 +37,9 @@ class Choice:
     images: int | None = None
     seed: int | None = None
     out: Path = RUNS
+    anywhere: bool = False
+    log_level: str = "info"
+    exchange: Path | None = None
 
 
 def demo(images: Images = None, seed: Seed = None, json: Json = False) -> int:
@@ -50,13 +54,22 @@ def run(  # noqa: PLR0913 - typer reads the options from the signature
     images: Images = None,
     seed: Seed = None,
     out: Annotated[Path, typer.Option(help="Folder for the run file.")] = RUNS,
+    anywhere: Annotated[
+        bool, typer.Option("--anywhere", help="The run file may name files outside its own folder.")
+    ] = False,
+    log_level: Annotated[
+        str, typer.Option(help="Of the log beside the run file: debug, info, warning, error.")
+    ] = "info",
+    exchange: Annotated[
+        Path | None, typer.Option(help="A new file for all that instruments are told and answer.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and tell what the run will take; open no instrument.")
     ] = False,
     json: Json = False,
 ) -> int:
     """Execute a run: infer images layer by layer, check the returned light, write the run file."""
-    choice = Choice(run, bench, data, images, seed, out)
+    choice = Choice(run, bench, data, images, seed, out, anywhere, log_level, exchange)
     return forecast(choice, json=json) if dry_run else execute(choice, json=json)
 
 
@@ -87,10 +100,12 @@ def execute(choice: Choice, *, json: bool) -> int:
     from labctl.events import EventBus
     from labctl.session import run_experiment
 
+    notes = _notes(choice)
+
     bus, control = EventBus(), RunControl()
     with stopping_in_order(control.abort) as request, RunProgress(SystemClock()) as progress:
         progress.attach(bus)
-        outcome = run_experiment(experiment, bus, control, choice.out.absolute())
+        outcome = run_experiment(experiment, bus, control, choice.out.absolute(), notes=notes)
     report(outcome, json=json)
     return exit_status(outcome, request.number)
 
@@ -98,7 +113,24 @@ def execute(choice: Choice, *, json: bool) -> int:
 def _load(choice: Choice) -> Experiment:
     from labctl.experiment import load_experiment
 
-    return load_experiment(choice.run, bench=choice.bench, data=choice.data, images=choice.images, seed=choice.seed)
+    return load_experiment(
+        choice.run,
+        bench=choice.bench,
+        data=choice.data,
+        images=choice.images,
+        seed=choice.seed,
+        anywhere=choice.anywhere,
+    )
+
+
+def _notes(choice: Choice) -> Notes:
+    from labctl.errors import ConfigError
+    from labctl.logs import LEVELS, Notes
+
+    level = next((each for each in LEVELS if each == choice.log_level), None)
+    if level is None:
+        raise ConfigError(f"--log-level {choice.log_level!r} is no level", f"Give one of: {', '.join(LEVELS)}.")
+    return Notes(level, choice.exchange)
 
 
 def report(outcome: Outcome, *, json: bool) -> None:

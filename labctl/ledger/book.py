@@ -24,6 +24,8 @@ from labctl.schema import StrictModel
 
 #: Sums of bits that differ by less than this share are the same.
 ROUNDING = 1e-9
+#: Largest file, bytes: some thousand runs over ten thousand images.
+MAX_BYTES = 2**28
 #: Hexadecimal digits of a line's checksum.
 CHECK_DIGITS = 32
 RESTORE = "Restore the file from a copy, or find out what leaked before you start a new one; labctl does not repair it."
@@ -80,9 +82,12 @@ class Book:
         if not self.path.is_file():
             raise LedgerError(f"{self.path}: not a file", "Name a file for the ledger.")
         try:
-            raw = self.path.read_bytes()
+            with self.path.open("rb") as stream:
+                raw = stream.read(MAX_BYTES + 1)
         except OSError as error:
             raise LedgerError(f"{self.path}: cannot be read ({error.strerror})", "Check its permissions.") from None
+        if len(raw) > MAX_BYTES:
+            raise LedgerError(f"{self.path}: larger than {MAX_BYTES} bytes", "Is this a ledger of labctl?")
         header, *texts, check = _verified(raw, self.path)
         self._check_header(header)
         return Page(tuple(self._entry(text, number) for number, text in enumerate(texts, start=2)), raw, check)
@@ -104,6 +109,11 @@ class Book:
             body = line.model_dump_json().encode()
             check = _chained(check, body)
             text += check.encode() + b" " + body + b"\n"
+        if len(page.raw) + len(text) > MAX_BYTES:
+            raise LedgerError(
+                f"{self.path}: full ({MAX_BYTES} bytes)",
+                "Keep it, and go on with a ledger of a part of the budget: what is in this one has leaked for good.",
+            )
         self._replace(page.raw + text)
         return len(page.entries)
 

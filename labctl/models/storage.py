@@ -4,11 +4,13 @@ A model file holds ``layers.0.weight``, ``layers.1.weight``, ... (outputs, input
 ``layers.0.bias``, ... (outputs,), float16 or float32, and text metadata. ``activation`` is required. ``layers`` is
 there if any layer is a convolution: a JSON list of one object a layer, {"kind": "dense"} or {"kind": "convolution",
 "channels", "height", "width", "kernel", "stride", "pool"}; a convolution's weight has one filter a row, channel by
-channel. ``public_scale`` is "true" where the client may know w_rms of each layer.
+channel. ``public_scale`` is "true" where the client may know w_rms of each layer. ``labctl_sha256``, in files that
+labctl wrote: SHA-256 of the header without it and of the tensors.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +32,7 @@ SHIPPED = ("digits", "mnist", "digits-noise-aware", "mnist-noise-aware")
 MAX_HEADER_BYTES = 2**16
 _MAX_FILE_BYTES = 4 * MAX_WEIGHTS + MAX_HEADER_BYTES + 8
 _TENSOR_NAME = re.compile(r"layers\.(0|[1-9][0-9]?)\.(weight|bias)")
+CHECKSUM = "labctl_sha256"
 _CONVOLUTION_KEYS = ("channels", "height", "width", "kernel", "stride", "pool")
 _STORED = {"float16": "F16", "float32": "F32"}
 
@@ -109,7 +112,8 @@ def save_network(network: Network, path: Path, stored: StoredType = "float32") -
 
 def _encode(network: Network, stored: StoredType) -> bytes:
     """Header length (8 bytes, little-endian), JSON padded to 8 bytes, then the tensors."""
-    header: dict[str, object] = {"__metadata__": _metadata(network)}
+    metadata = _metadata(network)
+    header: dict[str, object] = {"__metadata__": metadata}
     blocks: list[bytes] = []
     offset = 0
     for name, tensor in _tensors(network):
@@ -121,11 +125,24 @@ def _encode(network: Network, stored: StoredType) -> bytes:
         }
         blocks.append(block)
         offset += len(block)
-    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode("ascii")
+    data = b"".join(blocks)
+    metadata[CHECKSUM] = _checksum(header, data)
+    text = _canonical(header)
     text += b" " * (-len(text) % 8)
     if len(text) > MAX_HEADER_BYTES:
         raise DataError(f"network {network.name}: its metadata are too long", "Shorten the metadata.")
-    return len(text).to_bytes(8, "little") + text + b"".join(blocks)
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def _canonical(header: Mapping[str, object]) -> bytes:
+    return json.dumps(header, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def _checksum(header: Mapping[str, object], data: bytes) -> str:
+    """Of a header without its checksum, and of the tensors' bytes."""
+    found = hashlib.sha256(_canonical(header))
+    found.update(data)
+    return found.hexdigest()
 
 
 def _tensors(network: Network) -> Iterator[tuple[str, Matrix]]:
@@ -223,12 +240,12 @@ def _layer(index: int, entry: Mapping[str, Any], shape: tuple[int, ...], bias: b
 
 def _read_bytes(path: Path) -> bytes:
     remedy = f"Name an existing model file, or a shipped network ({', '.join(SHIPPED)})."
-    if not path.is_file():
-        raise DataError(f"{path}: no such model file", remedy)
     try:
+        if not path.is_file():
+            raise DataError(f"{path}: no such model file", remedy)
         with path.open("rb") as stream:
             data = stream.read(_MAX_FILE_BYTES + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}", remedy) from error
     if len(data) > _MAX_FILE_BYTES:
         raise DataError(f"{path}: larger than {_MAX_FILE_BYTES} bytes", "Use a smaller network.")
@@ -242,6 +259,8 @@ def _parse_header(data: bytes, path: Path) -> _Header:
         raise _malformed(path, f"a header of {length} bytes (at most {MAX_HEADER_BYTES}) in {len(data)} bytes")
     try:
         parsed = json.loads(data[8 : 8 + length].decode("utf-8"))
+        if isinstance(parsed, dict) and isinstance(parsed.get("__metadata__"), dict):
+            _check(parsed, data[8 + length :], path)
     except (ValueError, RecursionError) as error:
         raise _malformed(path, f"its header is no JSON: {error}") from error
     if not isinstance(parsed, dict):
@@ -253,6 +272,13 @@ def _parse_header(data: bytes, path: Path) -> _Header:
     if len(types) != len(parsed):
         raise _malformed(path, "a tensor is not described by an object")
     return _Header({name: str(stored) for name, stored in types.items()}, metadata)
+
+
+def _check(parsed: dict[str, Any], tensors: bytes, path: Path) -> None:
+    """Takes the checksum out of the metadata. Raises DataError when there is one, and the file is another."""
+    stated = parsed["__metadata__"].pop(CHECKSUM, None)
+    if stated is not None and stated != _checksum(parsed, tensors):
+        raise _malformed(path, "its checksum is wrong: the file was changed or damaged")
 
 
 def _layer_count(header: _Header, path: Path) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from labctl.record.reader import Run, open_run
+from labctl.record.apart import open_run
+from labctl.record.reader import Run
 from labctl.record.writer import RunRecorder
 
 __all__ = ["Run", "RunRecorder", "open_run"]

@@ -72,12 +72,20 @@ def _open(path: Path) -> h5py.File:
         raise RecordError(f"{path}: no such file", "Check the path.")
     try:
         return h5py.File(path, "r")
-    except (OSError, RuntimeError):
-        pass
+    except (OSError, RuntimeError, ValueError) as error:
+        if not _being_written(path):  # HDF5 waits for minutes for the writer of a file that is only damaged
+            raise RecordError(f"{path}: not a readable HDF5 file ({error})", _REMEDY) from None
     try:
         return h5py.File(path, "r", swmr=True)
     except (OSError, RuntimeError, ValueError) as error:
         raise RecordError(f"{path}: not a readable HDF5 file ({error})", _REMEDY) from None
+
+
+def _being_written(path: Path) -> bool:
+    """What the superblock says: its version 3 has flags for a writer, one for a writer with readers (SWMR)."""
+    with path.open("rb") as stream:
+        head = stream.read(12)
+    return head[:9] == b"\x89HDF\r\n\x1a\n\x03" and head[11:] != b"\x00"
 
 
 def _read(path: Path, file: h5py.File) -> Run:

@@ -43,7 +43,8 @@ def test_it_runs_in_an_empty_directory(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     told = re.search(r"accuracy (\S+), excess noise (\S+) SNU, accepted\nrun file (\S+)\n$", done.stdout)
     assert told is not None, done.stdout
-    (run_file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    run_file, log = sorted((path for path in tmp_path.rglob("*") if path.is_file()), key=lambda path: path.suffix)
+    assert log == run_file.with_suffix(".log")
     assert (tmp_path / told[3]).resolve() == run_file
     recorded = open_run(run_file)
     assert (recorded.status, recorded.finished.images, recorded.started.seed) == ("complete", 100, 7)

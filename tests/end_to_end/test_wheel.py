@@ -88,7 +88,8 @@ def test_the_demo(installed: Installed, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["images"], found["verdict"], found["simulated"]) == (20, "accepted", True)
-    (run_file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    run_file, log = sorted((path for path in tmp_path.rglob("*") if path.is_file()), key=lambda path: path.suffix)
+    assert log == run_file.with_suffix(".log")
     assert Path(found["run_file"]) == run_file
     assert run_file.parent == tmp_path / "runs"
 

@@ -122,3 +122,41 @@ def test_a_changed_byte_in_npz_never_escapes(position: int, value: int, scratch:
     except DataError:
         return
     np.testing.assert_array_equal(loaded.images, IMAGES)
+
+
+def archive_bytes(compression: int, members: int = 0, comment: bytes = b"") -> bytes:
+    """A good archive, with ``members`` empty files more."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        archive.comment = comment
+        for name, values in (("images", IMAGES), ("labels", LABELS)):
+            content = io.BytesIO()
+            np.save(content, values)
+            archive.writestr(f"{name}.npy", content.getvalue())
+        for number in range(members):
+            archive.writestr(f"x{number}", b"")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_that_numpy_does_not_use_is_refused(tmp_path: Path, compression: int) -> None:
+    """Some of it takes gigabytes of memory for a few bytes of a file."""
+    (tmp_path / "x.npz").write_bytes(archive_bytes(compression))
+    with pytest.raises(DataError, match="compressed in a way"):
+        load_dataset("x.npz", "test", tmp_path)
+
+
+def test_a_long_table_of_contents_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, good = tmp_path / "x.npz", archive_bytes(zipfile.ZIP_STORED)
+    path.write_bytes(archive_bytes(zipfile.ZIP_STORED, members=2000))
+    monkeypatch.setattr("zipfile.ZipFile", None)
+    with pytest.raises(DataError, match="not an archive of three arrays"):
+        load_dataset("x.npz", "test", tmp_path)
+    path.write_bytes(good[:-22] + b"PK\x06\x07" + b"\0" * 16 + good[-22:])
+    with pytest.raises(DataError, match="not an archive of three arrays"):
+        load_dataset("x.npz", "test", tmp_path)
+
+
+def test_a_comment_at_the_end_is_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "x.npz").write_bytes(archive_bytes(zipfile.ZIP_DEFLATED, comment=b"by hand" * 5000))
+    assert len(load_dataset("x.npz", "test", tmp_path)) == 3

@@ -482,3 +482,28 @@ def test_arbitrary_headers_never_escape(content: bytes, scratch: Path) -> None:
     path.write_bytes(with_header(content))
     with pytest.raises(DataError):
         load_network(path)
+
+
+@given(position=st.integers(0, 10_000), bit=st.integers(0, 7), cut=st.integers(1, 400))
+def test_a_changed_file_of_ours_is_noticed(position: int, bit: int, cut: int, scratch: Path) -> None:
+    """By its checksum: whatever is read is what was written. (A bit in the name of the checksum does no harm.)"""
+    path, network = scratch / "ours.safetensors", Network("ours", matrices(4, 3, 2), metadata={"note": "µ"})
+    path.unlink(missing_ok=True)
+    save_network(network, path)
+    content = bytearray(path.read_bytes())
+    content[position % len(content)] ^= 1 << bit
+    for damaged in (content, content[:-cut]):
+        path.write_bytes(damaged)
+        with contextlib.suppress(DataError):
+            found = load_network(path)
+            assert (found.digest, found.activation, found.metadata["note"]) == (network.digest, "relu", "µ")
+
+
+def test_the_checksum_is_no_part_of_the_network(tmp_path: Path) -> None:
+    path = tmp_path / "ours.safetensors"
+    save_network(Network("ours", matrices(4, 2)), path)
+    assert storage.CHECKSUM.encode() in path.read_bytes()
+    found = load_network(path)
+    assert storage.CHECKSUM not in found.metadata
+    save_network(found, tmp_path / "again.safetensors")
+    assert path.read_bytes() == (tmp_path / "again.safetensors").read_bytes()

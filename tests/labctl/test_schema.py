@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -167,3 +168,32 @@ def test_finite() -> None:
     assert finite(0.0)
     assert not finite(float("nan"))
     assert not finite(float("-inf"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 100_000,
+        "a = " + "{a=" * 100_000,
+        "a = " + "1" * 10_000,
+        "a." * 400_000 + "a = 1",
+        "[" + "'a' . " * 100_000 + "a]",
+        "b = { " + '"a\\"".' * 40 + "a = 1 }",
+        "#" * 1_000_001,
+        "a = '\ud800'",
+    ],
+)
+def test_files_that_are_hard_to_read_are_refused_at_once(tmp_path: Path, text: str) -> None:
+    """Python's reader takes a time that rises with the square of a dotted key's parts: minutes for such a file."""
+    path = tmp_path / "hard.toml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    start = time.process_time()
+    with pytest.raises(ConfigError, match=re.escape(str(path))):
+        read_toml(path)
+    assert time.process_time() - start < 2
+
+
+def test_ordinary_dots_are_no_long_key(tmp_path: Path) -> None:
+    path = tmp_path / "dots.toml"
+    path.write_text(f"a = [{', '.join(['0.5'] * 500)}]\nnote = '{'A word. ' * 31}'\nb.c.\"d.e\" = '{'-' * 99_999}'\n")
+    assert len(read_toml(path)["a"]) == 500

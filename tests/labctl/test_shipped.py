@@ -40,3 +40,11 @@ def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="neither a bench file nor a shipped bench") as caught:
         bench_path("digits")
     assert "ideal" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["x" * 70_000, "y/" * 3000, "z" * 300 + ".toml"])
+def test_names_too_long_for_a_file(name: str) -> None:
+    for find in (run_path, bench_path):
+        with pytest.raises(ConfigError) as caught:
+            find(name)
+        assert len(caught.value.message) < 400

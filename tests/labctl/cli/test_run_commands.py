@@ -17,6 +17,7 @@ from labctl.cli import app
 from labctl.engine import RunControl
 from labctl.errors import ConfigError, GateError, InstrumentLost, InterlockError, LabctlError, RunAborted, UnsafeState
 from labctl.events import Event, EventBus, RunFinished, RunStarted
+from labctl.logs import Notes
 from labctl.run_tables import LedgerConfig
 from labctl.session import Outcome
 from tests.labctl import sample_run
@@ -50,14 +51,15 @@ class FakeLab:
         self.error = error
         self.loaded: tuple[str, dict[str, Any]] | None = None
         self.out: Path | None = None
+        self.notes: Notes | None = None
         self.during: Callable[[RunControl], None] = lambda control: None
 
     def load(self, run: str, **options: Any) -> FakeExperiment:
         self.loaded = (run, options)
         return FakeExperiment()
 
-    def run(self, experiment: object, bus: EventBus, control: RunControl, out: Path | None) -> Outcome:
-        self.out = out
+    def run(self, experiment: object, bus: EventBus, control: RunControl, out: Path | None, notes: Notes) -> Outcome:
+        self.out, self.notes = out, notes
         for event in self.events:
             bus.publish(event)
         self.during(control)
@@ -122,16 +124,23 @@ def test_options_reach_the_experiment(lab: Lab, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     fake = lab(sample_run.whole_run(1))
     words = ["my.toml", "--bench", "b.toml", "--data", "d", "--images", "5", "--seed", "9", "--out", "o", "--json"]
-    assert perform("run", *words) == 0
-    assert fake.loaded == ("my.toml", {"bench": "b.toml", "data": Path("d"), "images": 5, "seed": 9})
+    assert perform("run", *words, "--anywhere", "--log-level", "debug", "--exchange", "x.jsonl") == 0
+    given = {"bench": "b.toml", "data": Path("d"), "images": 5, "seed": 9, "anywhere": True}
+    assert fake.loaded == ("my.toml", given)
     assert fake.out == tmp_path / "o"
+    assert fake.notes == Notes("debug", Path("x.jsonl"))
+
+
+def test_an_unknown_level_is_refused(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    assert perform("run", "digits", "--log-level", "loud") == 2
+    assert "debug, info, warning, error" in capsys.readouterr().err
 
 
 def test_what_is_not_said_is_left_to_the_run_file(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     fake = lab(sample_run.whole_run(1))
     assert perform("demo") == 0
-    assert fake.loaded == ("digits", {"bench": None, "data": None, "images": None, "seed": None})
+    assert fake.loaded == ("digits", {"bench": None, "data": None, "images": None, "seed": None, "anywhere": False})
     assert fake.out == tmp_path / "runs"
 
 

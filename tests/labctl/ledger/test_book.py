@@ -226,3 +226,16 @@ def test_two_processes_take_turns(tmp_path: Path) -> None:
     found = values_of(book(tmp_path))
     assert sorted(found) == [start + number for start in (0.0, 100.0) for number in range(25)]
     assert [value for value in found if value < 100] == [float(number) for number in range(25)]
+
+
+def test_a_file_over_the_cap_is_neither_read_nor_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = book(tmp_path)
+    write(found, 0.5, 1.5)
+    before = found.path.read_bytes()
+    monkeypatch.setattr("labctl.ledger.book.MAX_BYTES", len(before) + 10)
+    with pytest.raises(LedgerError, match="full"):
+        write(found, 2.5)
+    assert found.path.read_bytes() == before
+    monkeypatch.setattr("labctl.ledger.book.MAX_BYTES", len(before) - 1)
+    with pytest.raises(LedgerError, match="larger than"):
+        found.read()
