@@ -1,6 +1,6 @@
 """The long runs that the tests only take in short form. Prints one JSON object a part, and keeps them with their date.
 
-    python benchmarks/soak.py [headline|alarm|false-alarms|attacks|lenet|parsers|served|mutants ...]
+    python benchmarks/soak.py [headline|alarm|false-alarms|attacks|lenet|parsers|served|mutants|faults ...]
                               [--data DIR] [--out FOLDER] [--processes 2]
 
 headline      all 10,000 MNIST test images at G = 2, mu = 2 on the ideal bench: accuracy, noise, leakage, verdict
@@ -22,6 +22,8 @@ parsers       a million random and mutated replies and commands (benchmarks/fuzz
 mutants       10,000 damaged run files, networks, data sets, configurations and ledgers (benchmarks/hostile.py)
 served        all 10,000 MNIST test images with the simulated lab served over TCP by another process: every number of
               every image must be that of the run in process
+faults        every simulated fault in every role that it fits, from the beginning and after ten images: what happens
+              must be what docs/reference/faults.md says, and no run may give other numbers without a word
 """
 
 from __future__ import annotations
@@ -324,6 +326,14 @@ def of_script(name: str) -> dict[str, Any]:
     return found
 
 
+def faults(data: str | None, processes: int) -> dict[str, Any]:
+    """Every fault in every role that it fits: the outcomes are those of docs/reference/faults.md."""
+    script = Path(__file__).parents[1] / "scripts" / "fault_table.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 def served(data: str | None, processes: int) -> dict[str, Any]:
     """All of MNIST with the simulated lab in another process, over TCP, and again in this one: every number alike."""
     found: dict[str, Any] = {}
@@ -360,6 +370,7 @@ PARTS = {
     "parsers": parsers,
     "served": served,
     "mutants": mutants,
+    "faults": faults,
 }
 
 

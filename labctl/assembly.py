@@ -22,6 +22,7 @@ from labctl.interfaces import (
     SimulationControl,
     WaveformGenerator,
 )
+from labctl.interlocks import interlocks_of
 from labctl.limits import Monitor, Watch
 from labctl.optics.drive import Timing
 from labctl.optics.homodyne import CollectedMode, DualQuadrature
@@ -35,6 +36,8 @@ from labctl.parties.curious import CuriousServer
 from labctl.parties.server import Server
 from labctl.parties.verifier import Verifier
 from labctl.protocol.gates import GateLimits, check_clearance
+from labctl.protocol.rowmodel import AmplifierTap, ClientReceiver
+from labctl.protocol.traces import NoiseGate
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ class Assembly:
         transmitter = IQTransmitter(config, laser, sender, attenuators, timing, pulses)
         unitary = LoopUnitary(config, loop, timing)
         client_ear, server_ear = config.client_receiver, config.server_receiver
-        collected = CollectedMode(client_ear, bench.part(client_ear.digitizer, Digitizer), timing)
+        gain = run.adversary.gain_in_use(run.gain)
+        client_scope = bench.part(client_ear.digitizer, Digitizer)
+        collected = CollectedMode(client_ear, client_scope, timing, _client_gate(experiment, client_scope.name))
         digitizer = bench.part(server_ear.digitizer, Digitizer)
         sampled = None if pulses is None else SampledDualQuadrature(server_ear, digitizer, pulses, GateLimits())
         returned = sampled or DualQuadrature(server_ear, digitizer, timing)
@@ -89,7 +94,7 @@ class Assembly:
             unitary,
             collected,
             to_client,
-            gain_in_use=run.adversary.gain_in_use(run.gain),
+            gain_in_use=gain,
             transmittance_in=experiment.transmittance_in,
             efficiency=config.client_receiver.efficiency,
         )
@@ -97,7 +102,8 @@ class Assembly:
         if config.monitor is not None:
             monitor = Monitor(config.monitor, bench.part(config.monitor.instrument, PowerMeter))
         biases = [bench.part(name, BiasController) for name in config.modulator.bias]
-        watch = Watch(laser, config.laser.power, attenuators, amplifier, monitor, biases)
+        interlocks = interlocks_of(config.interlocks, bench.instruments)
+        watch = Watch(laser, config.laser.power, attenuators, amplifier, monitor, biases, interlocks)
         return cls(
             experiment,
             laser,
@@ -120,6 +126,7 @@ class Assembly:
             self.control.set_stepped_clock(True)
             self.control.reset(run.seed)
             self._mount_attack()
+        self.watch.check_loop()
         self.amplifier.set_emission(False)  # before its input goes dark
         self.transmitter.set_light(False)
         self.laser.set_wavelength(bench.laser.wavelength)
@@ -143,6 +150,8 @@ class Assembly:
         self._calibrate(dark)
         if dark is not None:  # the calibration's bright light told nothing of the weights
             self._mount_attack()
+        self.laser.set_emission(True)  # the local oscillator before the signal
+        self.watch.before_signal()
         self.transmitter.set_light(True)
         self.amplifier.set_emission(True)
 
@@ -218,6 +227,15 @@ class Assembly:
                 "server_carrier_sqrt_photons": abs(found.carrier),
             }
         return constants
+
+
+def _client_gate(experiment: Experiment, name: str) -> NoiseGate:
+    """What the client's digitizer may show, by the constants of the bench and what was agreed."""
+    run, bench = experiment.run, experiment.bench
+    tap = AmplifierTap(run.adversary.gain_in_use(run.gain), bench.amplifier.n_sp)
+    ear = ClientReceiver(bench.client_receiver.efficiency, bench.client_receiver.electronic_noise)
+    light = 4 * run.mean_photons * experiment.transmittance_in * ear.efficiency * tap.signal_gain
+    return NoiseGate(name, ear.noise_variance(tap), light)
 
 
 def _client_generators(bench: Bench) -> dict[str, WaveformGenerator]:

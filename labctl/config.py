@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, PlainValidator, model_validator
 
+from labctl.bench_tables import InterlockEntry
 from labctl.errors import ConfigError
 from labctl.paths import resolve_paths
 from labctl.run_tables import AdversaryConfig, LedgerConfig
@@ -211,6 +212,7 @@ class BenchConfig(StrictModel):
     server_receiver: ReceiverRole
     monitor: MonitorRole | None = None
     waveform: WaveformRole | None = None
+    interlocks: list[InterlockEntry] = Field(default_factory=list)
     world: dict[str, Any] | None = None
 
     @property

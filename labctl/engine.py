@@ -9,12 +9,14 @@ from typing import Any
 from labctl.adversary import Referee
 from labctl.assembly import Assembly
 from labctl.bench import Bench
+from labctl.doubt import DOUBT, Standing, Standings
 from labctl.errors import GateError, LabctlError, RunAborted
 from labctl.events import (
     AdversaryResult,
     AlarmRaised,
     EventBus,
     ImageFinished,
+    ImagesDoubtful,
     Interval,
     LayerMeasured,
     LightOff,
@@ -95,6 +97,8 @@ class Engine:
         self._assembly = Assembly.build(experiment, bench)
         self._correct = 0
         self._rounds = Rounds(self._assembly.watch)
+        self._standings = Standings(sum(layer.transmissions for layer in experiment.network.layers))
+        self._shots = 0  # of the present image
         self._referee = Referee(experiment, self._assembly.control)
         self._alarm_image: int | None = None
         self._started_s = 0.0
@@ -103,6 +107,7 @@ class Engine:
         self.images = 0
         self.started: RunStarted | None = None
         self.accuracy: Interval | None = None
+        self.doubtful: ImagesDoubtful | None = None
         self._actions: dict[type, Callable[[Any], None]] = {
             Prepare: self._prepare,
             LightOn: self._light_on,
@@ -154,8 +159,12 @@ class Engine:
                 self._assembly.watch.check()  # the light was as it should be to the end
         except Alarm:
             return
-        except GateError as error:
-            raise self._cause(error) from error
+        except DOUBT as error:
+            cause = self._cause(error) if isinstance(error, GateError) else error
+            self._drop_doubtful(error, str(cause))
+            if cause is error:
+                raise
+            raise cause from error
         finally:
             self._go_dark()
 
@@ -166,6 +175,8 @@ class Engine:
         finally:
             dark = LightOff(self._bench.safe_state())
         self._bus.publish(dark)
+        if self.doubtful is not None:
+            self._bus.publish(self.doubtful)
         self._state("stopped")
 
     def _cause(self, error: GateError) -> LabctlError:
@@ -177,6 +188,25 @@ class Engine:
         except LabctlError as cause:
             return cause
         return error
+
+    def _in_order(self) -> None:
+        """Everything was checked just now: what was done up to here counts."""
+        self._standings.passed(Standing(self.images, self._correct, self._assembly.verifier.state()))
+
+    def _drop_doubtful(self, error: LabctlError, reason: str) -> None:
+        """Images since the bench was last found in order, the unfinished one included, count no more."""
+        sure = self._standings.last_sure(error, self.images, self._shots)
+        if sure is None:
+            return
+        if sure.images < self.images:
+            self.doubtful = ImagesDoubtful(sure.images, self.images - sure.images, reason)
+        self.images, self._correct = sure.images, sure.correct
+        self._assembly.verifier.forget_since(sure.verifier)
+        self.accuracy = self._accuracy() if self.images else None
+
+    def _accuracy(self) -> Interval:
+        low, high = clopper_pearson(self._correct, self.images, self._experiment.run.confidence)
+        return Interval(self._correct / self.images, low, high)
 
     def _paused(self, paused: bool) -> None:
         self._rounds.ask_all()
@@ -193,13 +223,16 @@ class Engine:
         self._assembly.light_on()
         self._lit = True
         self._assembly.watch.check()
+        self._in_order()
         self._started_s = self._now_s = self._bench.clock.now()
         self.started = self._description()
         self._bus.publish(self.started)
         self._state("running")
 
     def _begin(self, step: BeginImage) -> None:
-        self._rounds.before_image(self._now_s)
+        if self._rounds.before_image(self._now_s):
+            self._in_order()
+        self._shots = 0
         self._assembly.client.begin(self._experiment.dataset.images[step.image])
 
     def _layer(self, step: Layer) -> None:
@@ -215,6 +248,7 @@ class Engine:
             assembly.server.send()
             assembly.client.measure()
             sums += assembly.server.measure()
+            self._shots += 1
         if assembly.curious is not None and step.layer == 0:
             self._bus.publish(self._referee.compare(step.image, assembly.curious.take_guess()))
         single, verdict = assembly.verifier.add(step.layer, sums)
@@ -243,8 +277,7 @@ class Engine:
         label, prediction = int(dataset.labels[step.image]), assembly.client.prediction()
         self._correct += label == prediction
         self.images += 1
-        low, high = clopper_pearson(self._correct, self.images, self._experiment.run.confidence)
-        self.accuracy = Interval(self._correct / self.images, low, high)
+        self.accuracy = self._accuracy()
         assembly.verifier.check_transmittance()
         pooled, layers = assembly.verifier.checks()
         verdict = assembly.verifier.verdict

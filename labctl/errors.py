@@ -89,8 +89,19 @@ class InterlockError(LabctlError):
     """A safety condition does not hold; the light goes off, and re-arming is a human act."""
 
 
+class TripStands(InterlockError):
+    """An interlock tripped in an earlier run, and nobody has re-armed the bench since: nothing is switched on."""
+
+
 class GateError(LabctlError):
-    """A quality gate failed (clipping, lost light, missing shot noise): the data give no number."""
+    """A quality gate failed (clipping, lost light, missing shot noise): the data give no number.
+
+    ``shots``: how many, the last one included, it may have spoilt; 1 where the gate judges each on its own.
+    """
+
+    def __init__(self, message: str, remedy: str = "", shots: int = 1) -> None:
+        super().__init__(message, remedy)
+        self.shots = shots
 
 
 class CalibrationError(LabctlError):

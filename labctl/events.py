@@ -120,6 +120,15 @@ class AlarmRaised:
 
 
 @dataclass(frozen=True)
+class ImagesDoubtful:
+    """Images from ``first`` (from 0) on, ``images`` of them, do not count: ``reason`` may have spoilt them."""
+
+    first: int
+    images: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class StateChanged:
     """The engine's state: "preparing", "running", "paused", "stopping", "stopped"."""
 
@@ -194,7 +203,9 @@ class AdversaryResult:
 @dataclass(frozen=True)
 class RunFinished:
     """The last event of a run. ``verdict`` is None when no image was finished or the run failed; ``adversary``
-    when everybody was honest. ``warnings``: what was no reason to stop, but should be known."""
+    when everybody was honest. ``images``: that count; ``doubtful``: that were finished after them and do not
+    (:class:`ImagesDoubtful`): they are in no number here. ``warnings``: what was no reason to stop, but should be
+    known."""
 
     status: Status
     verdict: Verdict | None
@@ -205,9 +216,20 @@ class RunFinished:
     layers: tuple[NoiseCheck, ...]
     adversary: AdversaryResult | None = None
     warnings: tuple[str, ...] = ()
+    doubtful: int = 0
 
 
-Event = RunStarted | LayerMeasured | ImageFinished | DataRecovered | AlarmRaised | StateChanged | LightOff | RunFinished
+Event = (
+    RunStarted
+    | LayerMeasured
+    | ImageFinished
+    | ImagesDoubtful
+    | DataRecovered
+    | AlarmRaised
+    | StateChanged
+    | LightOff
+    | RunFinished
+)
 E = TypeVar("E", bound=Event)
 
 

@@ -72,7 +72,11 @@ class Held:
 def folder() -> Path:
     """Where the locks are: one folder for all users of this computer."""
     named = os.environ.get(FOLDER_VARIABLE)
-    path = Path(named) if named else Path(tempfile.gettempdir()) / "labctl-locks"
+    return shared_folder(Path(named) if named else Path(tempfile.gettempdir()) / "labctl-locks")
+
+
+def shared_folder(path: Path) -> Path:
+    """``path``, made for all users of this computer where it is missing."""
     if not path.is_dir():
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(_SHARED_FOLDER)
@@ -81,8 +85,8 @@ def folder() -> Path:
 
 def take(name: str, resource: str) -> Held:
     """Hold the instrument called ``name`` at this resource, or say at once who does. Raises InstrumentBusy."""
-    path = _path(resource)
-    descriptor = _open(path)
+    path = path_of(resource)
+    descriptor = open_shared(path)
     for attempt in range(_ATTEMPTS):  # somebody may only be looking whether it is held
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,8 +109,8 @@ def busy(name: str, owner: Owner | None) -> InstrumentBusy:
 
 def attend(bench: str) -> Held:
     """Put down that this program simulates a bench; nobody is kept out."""
-    path = _path(bench).with_suffix(f".{os.getpid()}")
-    descriptor = _open(path)
+    path = path_of(bench).with_suffix(f".{os.getpid()}")
+    descriptor = open_shared(path)
     with suppress(OSError):  # this very program attends already
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     _sign(descriptor)
@@ -115,13 +119,13 @@ def attend(bench: str) -> Held:
 
 def holder(resource: str) -> Owner | None:
     """Who holds this resource now; None: nobody."""
-    path = _path(resource)
+    path = path_of(resource)
     return _owner(path) if path.exists() and _is_held(path) else None
 
 
 def attending(bench: str) -> Iterator[Owner]:
     """The other programs that simulate this bench."""
-    path = _path(bench)
+    path = path_of(bench)
     for each in sorted(path.parent.glob(f"{path.stem}.*")):
         owner = _owner(each) if each.suffix != path.suffix and _is_held(each) else None
         if owner is not None and owner.pid != os.getpid():
@@ -149,13 +153,16 @@ def end(owner: Owner, gone: Callable[[], bool], clock: Clock | None = None) -> s
     return f"{owner} was killed and still holds on"
 
 
-def _path(subject: str) -> Path:
+def path_of(subject: str) -> Path:
+    """The lock's file of a resource, or of a bench."""
     name = hashlib.sha256(subject.strip().upper().encode()).hexdigest()[:32]
     return folder() / f"{name}.lock"
 
 
-def _open(path: Path) -> int:
-    """Sticky folders refuse O_CREAT on files of other users, and a link is nothing of ours."""
+def open_shared(path: Path) -> int:
+    """A file in such a folder, for reading and writing, made where it is missing. Raises OSError.
+
+    Sticky folders refuse O_CREAT on files of other users, and a link is nothing of ours."""
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
     with suppress(FileNotFoundError):
         return os.open(path, flags)
@@ -197,7 +204,7 @@ def _owner(path: Path) -> Owner | None:
 
 def _is_held(path: Path) -> bool:
     try:
-        descriptor = _open(path)
+        descriptor = open_shared(path)
     except OSError:
         return False
     try:

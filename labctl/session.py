@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from labctl import trips
 from labctl.bench import Bench, open_bench
 from labctl.config import BenchConfig
 from labctl.engine import Engine, RunControl
@@ -94,12 +95,15 @@ def run_experiment(
     ending = _Ending(bus)
     try:
         _check_calibration(experiment.bench, wall_time())
+        trips.refuse_tripped(experiment.bench)
         with (
             RunLedgers(experiment, bus) as ledgers,
             open_bench(experiment.bench_path, experiment.bench, notes.exchange) as bench,
             _what_stands_is_kept(),
         ):
             ending.execute(experiment, bench, control, ledgers)
+            if isinstance(ending.error, InterlockError):
+                _keep_trip(experiment.bench, ending.error, wall_time())
     except LabctlError as error:
         ending.error = ending.error or error
     except BaseException as error:
@@ -119,6 +123,17 @@ def _check_calibration(bench: BenchConfig, now_s: float) -> None:
     if bench.calibrated_at is not None and bench.calibration_valid_hours is not None:
         limits = GateLimits(calibration_age_s=3600 * bench.calibration_valid_hours)
         check_calibration_age(f"bench {bench.name}", bench.calibrated_at.timestamp(), now_s, limits)
+
+
+def _keep_trip(bench: BenchConfig, trip: InterlockError, now_s: float) -> None:
+    """Further runs are refused until a person has re-armed the bench."""
+    if bench.in_process:
+        return
+    try:
+        trips.keep(bench, str(trip), now_s)
+        trip.remedy += " Then re-arm it with 'labctl bench rearm'."
+    except OSError as error:
+        trip.remedy += f" That it tripped could not be written down ({error}): nothing will refuse the next run."
 
 
 #: Of new objects, before the garbage collector looks through them: images leave next to no cycles behind.
@@ -193,6 +208,7 @@ class _Ending:
                 layers=layers,
                 adversary=engine.adversary() if engine else None,
                 warnings=engine.warnings() if engine and engine.measured else (),
+                doubtful=engine.doubtful.images if engine and engine.doubtful else 0,
             )
             try:
                 self._bus.publish(self.finished)

@@ -19,6 +19,7 @@ def summary(finished: RunFinished, started: RunStarted, run_file: Path | None) -
     return {
         "run_file": _path(run_file),
         "images": int(finished.images),
+        "images_doubtful": int(finished.doubtful),
         "accuracy": None if accuracy is None else _number(accuracy.value),
         "accuracy_interval": None if accuracy is None else [_number(accuracy.low), _number(accuracy.high)],
         "verdict": finished.verdict,

@@ -33,7 +33,7 @@ _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\
 def parse_quantity(text: str, unit: str) -> float:
     """The number that ``text`` means, in ``unit``.
 
-    ``unit`` is an SI unit ("W", "m", "Hz", "s", "V", "A", "K", "Sa/s"), "dB", or "" for a pure number. Powers may
+    ``unit`` is an SI unit ("W", "m", "Hz", "s", "V", "A", "K", "Sa/s"), "°C", "dB", or "" for a pure number. Powers may
     also be given in dBm. Raises ValueError, with a text fit for an operator, when the text has no number, another unit,
     no unit where one is needed, or a number that is not finite.
     """
@@ -59,6 +59,8 @@ def _scale(number: str, suffix: str, unit: str) -> float | None:
         if suffix == "%" and unit == "":
             return value / 100
         return value if suffix == unit else None
+    if unit == "°C":
+        return value if suffix in ("°C", "degC") else None
     if unit in _BASES and suffix.endswith(unit):
         prefix = suffix[: len(suffix) - len(unit)]
         if prefix in _PREFIXES:

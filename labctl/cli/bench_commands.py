@@ -1,4 +1,4 @@
-"""``labctl bench check``, ``snapshot``, ``safe`` and ``technical-noise``."""
+"""``labctl bench check``, ``snapshot``, ``safe``, ``rearm`` and ``technical-noise``."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def check(
     """Open every instrument; show who answers, its limits, its state, its problems, and how old the calibration is."""
     from labctl.config import load_bench
     from labctl.shipped import bench_path
+    from labctl.trips import standing
     from labctl.upkeep import check_bench
 
     path = bench_path(bench)
@@ -43,6 +44,8 @@ def check(
     for each in reports:
         _show(each)
     print(_calibration(config))
+    for trip in standing(config):
+        print(f"tripped: {trip}; 'labctl bench rearm' re-arms the bench")
     bad = [each.name for each in reports if each.problems]
     if bad:
         say(f"{len(bad)} of {len(reports)} instruments have problems: {', '.join(bad)}")
@@ -75,6 +78,37 @@ def safe(bench: BenchArgument) -> int:
         say("remedy: look at the bench, and switch the light off by hand.")
         return exits.ERROR
     return exits.ACCEPTED if request.number is None else exits.SIGNALLED + request.number
+
+
+def rearm(
+    bench: BenchArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the bench's name.")] = False,
+) -> int:
+    """After an interlock tripped: say that the bench is in order, so that runs are let through again."""
+    from labctl import trips
+    from labctl.config import load_bench
+    from labctl.shipped import bench_path
+
+    config = load_bench(bench_path(bench))
+    standing = trips.standing(config)
+    if not standing:
+        print(f"bench {config.name}: no interlock stands tripped")
+        return exits.ACCEPTED
+    for each in standing:
+        print(f"tripped: {each}")
+    if not yes and _typed(f"Is the bench in order? Type its name, {config.name}, to re-arm it: ") != config.name:
+        say("not re-armed")
+        return exits.ABORTED
+    trips.rearm(config)
+    print(f"bench {config.name}: re-armed")
+    return exits.ACCEPTED
+
+
+def _typed(question: str) -> str:
+    try:
+        return input(question).strip()
+    except EOFError:
+        return ""
 
 
 def technical_noise(

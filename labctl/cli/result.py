@@ -30,7 +30,7 @@ def show_result(started: RunStarted, finished: RunFinished, run_file: Path | Non
     table.add_column("interval" if confidence is None else f"{confidence:.3g} interval", justify="right")
     table.add_column("to compare")
     images = f"{finished.images} of {started.images}"
-    table.add_row("images", images, "", "")
+    table.add_row("images", images, "", f"{finished.doubtful} more in doubt" if finished.doubtful else "")
     if finished.accuracy is not None:
         table.add_row(
             "accuracy",

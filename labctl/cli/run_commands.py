@@ -149,6 +149,8 @@ def report(outcome: Outcome, *, json: bool) -> None:
         show_result(started, finished, outcome.run_file)
     if error is not None:
         say_error(error)
+        if finished.doubtful:
+            say(f"images in doubt: {finished.doubtful}, from image {finished.images + 1} on; they count in no result")
         if not shown and outcome.run_file is not None:
             say(f"what was recorded: {outcome.run_file}")
 

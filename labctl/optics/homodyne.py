@@ -8,23 +8,30 @@ from labctl.config import ReceiverRole
 from labctl.interfaces import Digitizer, HomodyneDetector
 from labctl.optics.drive import RowLayout, Timing
 from labctl.protocol.gates import check_clipping
-from labctl.values import Quadrature
+from labctl.protocol.traces import NoiseGate, Repeats, code_log_probability, converter_step
+from labctl.values import Quadrature, Trace
 
 
 class CollectedMode(HomodyneDetector):
-    """The client's receiver: one quadrature of the one collected mode, one sample a row."""
+    """The client's receiver: one quadrature of the one collected mode, one sample a row.
+
+    ``gate``: knows how large its records must and can be; without one, vacuum noise at least.
+    """
 
     quadratures = 1
     kappa = 1.0
 
-    def __init__(self, role: ReceiverRole, digitizer: Digitizer, timing: Timing) -> None:
+    def __init__(self, role: ReceiverRole, digitizer: Digitizer, timing: Timing, gate: NoiseGate | None = None) -> None:
         self._role = role
         self._digitizer = digitizer
         self._timing = timing
+        self._gate = gate or NoiseGate(digitizer.name, 1.0)
+        self._modes = 1
 
     def arm(self, rows: int, modes: int) -> None:
         """One sample per row, taken when the collected mode leaves the loop."""
         channel = self._role.channels[0]
+        self._modes = modes
         interval_s = self._timing.layout(modes).bins / self._timing.sample_rate_hz
         self._digitizer.configure({channel: self._role.full_scale}, interval_s, rows)
         self._digitizer.arm()
@@ -32,7 +39,10 @@ class CollectedMode(HomodyneDetector):
     def read(self) -> Sequence[Quadrature]:
         """One quadrature of shape (rows, 1)."""
         self._digitizer.wait()
-        return [_read(self._digitizer, self._role, self._role.channels[0], 1, 1)]
+        trace = _read(self._digitizer, self._role.channels[0])
+        step = converter_step(trace, self._digitizer.capabilities.bits)
+        self._gate.check(trace.codes, step, trace.y_increment_v / self._role.volts_per_snu, self._modes)
+        return [Quadrature.of(trace, 1, 1, self._role.volts_per_snu)]
 
 
 class DualQuadrature(HomodyneDetector):
@@ -46,6 +56,7 @@ class DualQuadrature(HomodyneDetector):
         self._digitizer = digitizer
         self._timing = timing
         self._layout = RowLayout(0, 0)
+        self._repeats = Repeats(digitizer.name)
 
     def arm(self, rows: int, modes: int) -> None:
         """Every bin of every row, guards included."""
@@ -59,14 +70,15 @@ class DualQuadrature(HomodyneDetector):
 
     def read(self) -> Sequence[Quadrature]:
         """X and P, each of shape (rows, modes), modes as they arrive: data first in a row, in reversed order."""
-        layout = self._layout
+        layout, unit = self._layout, self._role.volts_per_snu
         self._digitizer.wait()
-        return [
-            _read(self._digitizer, self._role, channel, layout.bins, layout.modes) for channel in self._role.channels
-        ]
+        traces = [_read(self._digitizer, channel) for channel in self._role.channels]
+        step = converter_step(traces[0], self._digitizer.capabilities.bits) * traces[0].y_increment_v / unit
+        self._repeats.check(traces[0].codes, code_log_probability(step, 1.0))
+        return [Quadrature.of(trace, layout.bins, layout.modes, unit) for trace in traces]
 
 
-def _read(digitizer: Digitizer, role: ReceiverRole, channel: int, bins: int, modes: int) -> Quadrature:
+def _read(digitizer: Digitizer, channel: int) -> Trace:
     trace = digitizer.read(channel)
     check_clipping(digitizer.name, trace.clipped(), trace.codes.size)
-    return Quadrature.of(trace, bins, modes, role.volts_per_snu)
+    return trace

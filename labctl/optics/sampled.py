@@ -15,6 +15,7 @@ from labctl.interfaces import Digitizer, HomodyneDetector
 from labctl.optics.drive import RowLayout
 from labctl.optics.symbols import PulseTrain
 from labctl.protocol.gates import GateLimits
+from labctl.protocol.traces import SAMPLED_COMPARED, SAMPLED_LOG_PROBABILITY, Repeats
 from labctl.values import Quadrature
 
 NAME = "server receiver"
@@ -37,6 +38,7 @@ class SampledDualQuadrature(HomodyneDetector):
         self._limits = limits
         self._calibrated: tuple[ReceiverConstants, SymbolReceiver] | None = None
         self._rows, self._layout = 0, RowLayout(0, 0)
+        self._repeats = Repeats(digitizer.name, SAMPLED_COMPARED)
 
     def arm(self, rows: int, modes: int) -> None:
         """Every sample of every row, and the tail of the last pulse."""
@@ -56,7 +58,9 @@ class SampledDualQuadrature(HomodyneDetector):
     def recording(self) -> Recording:
         """What the digitizer stored."""
         self._digitizer.wait()
-        return Recording.of([self._digitizer.read(channel) for channel in self._role.channels])
+        traces = [self._digitizer.read(channel) for channel in self._role.channels]
+        self._repeats.check(traces[0].codes, SAMPLED_LOG_PROBABILITY)
+        return Recording.of(traces)
 
     @property
     def bright_shape(self) -> tuple[int, int]:

@@ -75,6 +75,14 @@ class Agreement:
         return VerificationPlan(nulls, self.receiver, self.images, self.false_alarm_rate, shared)
 
 
+@dataclass(frozen=True)
+class VerifierState:
+    """What the check has seen: sums of each layer, and the last verdict."""
+
+    sums: tuple[ResidualSums, ...]
+    verdict: Verdict | None
+
+
 class Verifier:
     """Takes the sums of one layer after the other."""
 
@@ -152,6 +160,14 @@ class Verifier:
             for index, each in found
             if differs(each, agreed.receiver, agreed.transmittance, len(found))
         )
+
+    def state(self) -> VerifierState:
+        """What was seen up to now."""
+        return VerifierState(tuple(self._sums), self.verdict)
+
+    def forget_since(self, state: VerifierState) -> None:
+        """Of a run that has ended: :meth:`checks` tell of what had been seen at ``state``, and no more."""
+        self._sums, self.verdict = list(state.sums), state.verdict
 
     def checks(self) -> tuple[NoiseCheck, tuple[NoiseCheck, ...]]:
         """Pooled and per layer, of everything so far; layers that had no light yet are left out."""

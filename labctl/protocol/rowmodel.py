@@ -124,6 +124,10 @@ class ClientReceiver:
                 "Give a finite value of at least 0.",
             )
 
+    def noise_variance(self, tap: AmplifierTap) -> float:
+        """η_c v_m + 1 - η_c + v_el,c in SNU: of what it measures behind this amplifier and tap."""
+        return self.efficiency * tap.measured_variance + 1 - self.efficiency + self.electronic_noise_snu
+
 
 _IDEAL = ClientReceiver()
 
@@ -146,6 +150,5 @@ def snr_squared(
     transmittance_in:
         T_in, power transmittance from launch to the amplifier, fibre and unitary.
     """
-    efficiency = receiver.efficiency
-    noise = efficiency * tap.measured_variance + 1 - efficiency + receiver.electronic_noise_snu
-    return 2 * mean_photons * transmittance_in * efficiency * tap.signal_gain / noise
+    signal = 2 * mean_photons * transmittance_in * receiver.efficiency * tap.signal_gain
+    return signal / receiver.noise_variance(tap)

@@ -53,6 +53,13 @@ class Run:
     overlaps: NDArray[Any] | None = None
     recovered: NDArray[Any] | None = None
 
+    @property
+    def doubtful(self) -> NDArray[np.bool_]:
+        """Which of the images do not count, shape (rows of ``images``,)."""
+        rows = np.arange(len(self.images["index"]))
+        counted = len(rows) if self.finished is None or not self.finished.doubtful else self.finished.images
+        return rows >= counted
+
 
 def open_run(path: Path) -> Run:
     """Read a run file. Raises RecordError when it is missing, damaged, or something else."""
@@ -154,6 +161,7 @@ def _finished(result: h5py.Group) -> RunFinished:
         verdict=_one_of(values["verdict"], Verdict) if values["verdict"] else None,
         cause=str(values["cause"]),
         images=int(values["images"]),
+        doubtful=int(values.get("doubtful", 0)),
         accuracy=attributes.read_interval(values, "accuracy"),
         pooled=None if pooled is None else attributes.read_check(attributes.get(pooled)),
         layers=tuple(

@@ -308,6 +308,8 @@ def _write_end(file: h5py.File, event: RunFinished, alarm: AlarmRaised | None, l
             "cause": event.cause,
             "images": event.images,
             "warnings": json.dumps(event.warnings),
+            "doubtful": event.doubtful,
+            "doubtful_from": event.images if event.doubtful else -1,
             **attributes.interval("accuracy", event.accuracy),
         },
     )

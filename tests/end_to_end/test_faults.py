@@ -61,7 +61,7 @@ def run(folder: Path, unit: str, fault: str) -> tuple[Outcome, LightOff]:
 def test_a_fault_ends_the_run_with_its_cause(tmp_path: Path, unit: str, fault: str, error: type[LabctlError]) -> None:
     outcome, off = run(tmp_path, unit, fault)
     assert isinstance(outcome.error, error)
-    assert 0 < outcome.finished.images < IMAGES
+    assert 0 < outcome.finished.images + outcome.finished.doubtful < IMAGES
     assert outcome.finished.status == ("aborted" if error in (GateError, InterlockError) else "failed")
     if fault not in ("STUCK", "SATURATED", "MODEHOP", "POWERDROP"):
         assert unit in outcome.finished.cause

@@ -13,7 +13,7 @@ from labctl.events import Event, EventBus, LayerMeasured, LightOff, RunStarted
 from labctl.experiment import load_experiment
 from labctl.limits import ASK_SLOW_AFTER_IMAGES
 from labctl.record import open_run
-from labctl.session import run, run_experiment
+from labctl.session import Outcome, run, run_experiment
 from labctl.shipped import bench_path
 from sim_backends.lab import Lab
 from tests.end_to_end.followed import INSTRUMENTS, LISTENERS, Followed, emitting
@@ -95,6 +95,11 @@ def test_the_drivers_carry_the_noise_of_the_world(tmp_path: Path) -> None:
         assert one.sum_sr == pytest.approx(other.sum_sr, rel=1e-3)
 
 
+def finished_in_all(outcome: Outcome) -> int:
+    """Images that count, and those in doubt."""
+    return outcome.finished.images + outcome.finished.doubtful
+
+
 # --- light goes out ----------------------------------------------------------------------------------
 
 
@@ -103,7 +108,7 @@ def test_laser_switched_off_by_another_program(lab: Lab) -> None:
     assert isinstance(followed.error, InterlockError)
     assert followed.error.message == "laser: emission is off while the run needs it"
     assert (followed.outcome.finished.status, followed.outcome.verdict) == ("aborted", "aborted")
-    assert followed.outcome.finished.images == 2
+    assert (followed.outcome.finished.images, followed.outcome.finished.doubtful) == (1, 1)
     assert len(followed.of(LayerMeasured)) == 4, "no further light"
     assert followed.light_off.dark
     assert emitting(lab) == []
@@ -121,7 +126,7 @@ def test_other_ways_to_lose_the_light(lab: Lab, resource: str, command: str, sai
     followed = Followed(lambda: told(resource, command[:-1], command[-1]))
     assert isinstance(followed.error, InterlockError)
     assert said in followed.error.message
-    assert followed.outcome.finished.images == 2
+    assert finished_in_all(followed.outcome) == 2
     assert emitting(lab) == []
 
 
@@ -138,7 +143,7 @@ def test_laser_switched_off_within_an_image(lab: Lab) -> None:
     outcome = run_experiment(load_experiment("digits", images=3), bus, RunControl(), None)
     assert isinstance(outcome.error, InterlockError)
     assert outcome.error.message == "laser: emission is off while the run needs it"
-    assert outcome.finished.images == 1
+    assert finished_in_all(outcome) == 1
     assert off[0].dark
     assert emitting(lab) == []
 
@@ -161,7 +166,7 @@ def test_any_one_instrument_unplugged(lab: Lab, name: str, fault: str) -> None:
     assert error.remedy
     assert (followed.outcome.finished.status, followed.outcome.verdict) == ("failed", None)
     late = ASK_SLOW_AFTER_IMAGES if name == "amplifier" else 0
-    assert 2 <= followed.outcome.finished.images <= 2 + late
+    assert 2 <= finished_in_all(followed.outcome) <= 2 + late
     # Everybody was told; all but the lost one said that they are dark, and are.
     readback = {state.instrument: state for state in followed.light_off.readback}
     assert set(readback) == set(INSTRUMENTS)

@@ -23,10 +23,13 @@ from drivers.visa import VisaLibrary
 from labctl.bench import open_bench
 from labctl.cli import app
 from labctl.config import load_bench
-from labctl.errors import InstrumentLost, InstrumentTimeout
+from labctl.engine import RunControl
+from labctl.errors import InstrumentLost, InstrumentTimeout, InterlockError, TripStands
+from labctl.events import EventBus
+from labctl.experiment import load_experiment
 from labctl.interfaces import Laser
 from labctl.record import open_run
-from labctl.session import run
+from labctl.session import run, run_experiment
 from labctl.upkeep import check_bench, safe_bench
 from sim_backends.served_bench import Way
 from tests.sim_backends.served import ask
@@ -154,6 +157,21 @@ def test_faults_reach_the_drivers(served: Served) -> None:
         finally:
             control.clear_faults()
         assert bench.instruments["laser"].snapshot()
+
+
+def test_a_trip_keeps_further_runs_out_until_somebody_rearms(served: Served, tmp_path: Path) -> None:
+    bench = tmp_path / "strict.bench.toml"
+    limit = '\n[[interlocks]]\ninstrument = "power_meter"\nreading = "power_w"\nmax = "0.9 mW"\n'
+    bench.write_text(served.bench.read_text() + limit)
+    tripped = run_experiment(load_experiment("digits", bench=str(bench), images=2), EventBus(), RunControl(), None)
+    assert isinstance(tripped.error, InterlockError)
+    assert str(tripped.error) == "power_meter: power_w is 0.001 where at most 0.0009 W is due"
+    assert (tripped.started, tripped.finished.status) == (None, "aborted"), "no signal was let out"
+    experiment = load_experiment("digits", bench=str(served.bench), images=1)
+    refused = run_experiment(experiment, EventBus(), RunControl(), None)
+    assert isinstance(refused.error, TripStands)
+    assert app.perform(["bench", "rearm", str(served.bench), "--yes"], debug=False) == 0
+    assert run_experiment(experiment, EventBus(), RunControl(), None).error is None
 
 
 def test_pymeasure_switches_the_laser_on_for_everybody(served: Served) -> None:

@@ -20,6 +20,7 @@ from labctl.events import (
     Event,
     EventBus,
     ImageFinished,
+    ImagesDoubtful,
     LayerMeasured,
     LightOff,
     RunFinished,
@@ -33,7 +34,7 @@ from labctl.values import Quadrature
 from tests.fakes import FakeAttenuator, FakeLaser, FakeLibrary, fake_bench, use_fakes
 from tests.labctl.test_bench import SAFE_ORDER
 
-KINDS = (RunStarted, LayerMeasured, ImageFinished, AlarmRaised, StateChanged, LightOff, RunFinished)
+KINDS = (RunStarted, LayerMeasured, ImageFinished, ImagesDoubtful, AlarmRaised, StateChanged, LightOff, RunFinished)
 
 
 class Run:
@@ -143,6 +144,7 @@ def test_nothing_shines_while_preparing_and_the_pump_comes_last(tmp_path: Path) 
     assert off[0] == ("amplifier", "set_emission", False), "a pump that is on goes off before its input does"
     assert {entry[0] for entry in off} == {"amplifier", "laser", "attenuator"}
     assert [switched[index] for index in on] == [
+        ("laser", "set_emission", True),  # the local oscillator, read back before the signal is let out
         ("laser", "set_emission", True),
         ("attenuator", "set_shutter", 1, True),
         ("attenuator", "set_shutter", 3, True),
@@ -359,6 +361,42 @@ def test_an_interlock_explains_a_gate(tmp_path: Path) -> None:
     assert isinstance(caught.value.__cause__, GateError)
     assert "shot noise" in str(caught.value.__cause__)
     assert_dark(run)
+
+
+def test_the_local_oscillator_is_read_back_before_the_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeLaser, "set_emission", lambda self, on: None)
+    run = Run(tmp_path, images=1)
+    with pytest.raises(InterlockError, match="laser: emission is off"):
+        run.execute()
+    assert not [entry for entry in log() if entry[1:] in (("set_shutter", 1, True), ("set_shutter", 3, True))]
+
+
+def test_images_since_the_last_full_check_do_not_count(tmp_path: Path) -> None:
+    """Checked in full before image 0 and, as the lab's time goes, some images later."""
+    run = Run(tmp_path, images=40)
+    laser_off = lambda: FakeLibrary.latest.units["laser"].set_emission(False)  # noqa: E731
+    run.bus.subscribe(ImageFinished, when(ImageFinished, laser_off, lambda event: event.image == 23))
+    with pytest.raises(InterlockError):
+        run.execute()
+    assert run.engine is not None
+    (doubt,) = run.of(ImagesDoubtful)
+    finished = run.of(ImageFinished)
+    assert (doubt.first, doubt.images) == (20, 4)
+    assert "laser: emission is off" in doubt.reason
+    assert run.engine.images == 20
+    assert run.engine.accuracy == finished[19].accuracy
+    assert run.engine.checks()[0].samples == finished[19].pooled.samples
+    assert run.engine.checks()[0].excess == finished[19].pooled.excess
+    assert run.events.index(doubt) > run.events.index(run.of(LightOff)[0]), "nothing comes before the dark"
+
+
+def test_a_run_that_is_aborted_keeps_all_its_images(tmp_path: Path) -> None:
+    run = Run(tmp_path, images=40)
+    run.bus.subscribe(ImageFinished, when(ImageFinished, lambda: run.control.abort("x"), lambda e: e.image == 4))
+    with pytest.raises(RunAborted):
+        run.execute()
+    assert run.engine is not None
+    assert (run.engine.images, run.engine.doubtful, run.of(ImagesDoubtful)) == (5, None, [])
 
 
 def test_a_closed_shutter_is_found_by_the_interlock(tmp_path: Path) -> None:

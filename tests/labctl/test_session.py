@@ -117,7 +117,8 @@ def test_aborted_by_an_interlock(tmp_path: Path) -> None:
     bus = EventBus()
     bus.subscribe(ImageFinished, when(ImageFinished, lambda: units()["laser"].set_emission(False)))
     outcome = execute(tmp_path, bus, images=5)
-    assert (outcome.finished.status, outcome.verdict, outcome.finished.images) == ("aborted", "aborted", 1)
+    finished = outcome.finished
+    assert (finished.status, outcome.verdict, finished.images, finished.doubtful) == ("aborted", "aborted", 0, 1)
     assert isinstance(outcome.error, InterlockError)
     assert outcome.finished.cause == "laser: emission is off while the run needs it"
 
@@ -132,11 +133,14 @@ def test_failed_instrument(tmp_path: Path) -> None:
 
     bus.subscribe(ImageFinished, when(ImageFinished, unplug))
     outcome = execute(tmp_path, bus, out=tmp_path / "runs", images=5)
-    assert (outcome.finished.status, outcome.verdict, outcome.finished.images) == ("failed", None, 1)
+    assert (outcome.finished.status, outcome.verdict, outcome.finished.images) == ("failed", None, 0)
     assert outcome.error is lost
     assert lost.remedy == "Look at the cable.", "an oscilloscope emits nothing, so nobody has to look at the bench"
     assert outcome.run_file is not None
-    assert open_run(outcome.run_file).finished.cause == "server_scope: does not answer"
+    run = open_run(outcome.run_file)
+    assert run.finished == outcome.finished
+    assert run.finished.cause == "server_scope: does not answer"
+    assert run.doubtful.tolist() == [True], "in the file, and marked"
 
 
 def test_a_lost_emitter_is_named_as_not_dark(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ def test_all_keys_with_their_values() -> None:
     assert found == {
         "run_file": "/runs/x.h5",
         "images": 200,
+        "images_doubtful": 0,
         "accuracy": 0.9,
         "accuracy_interval": [0.85, 0.94],
         "verdict": "accepted",

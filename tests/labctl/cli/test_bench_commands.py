@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from labctl import trips
 from labctl.cli import app
+from labctl.config import load_bench
 from labctl.shipped import bench_path
 from labctl.upkeep import BenchReport
 from labctl.values import Identity, SafeState
@@ -134,3 +136,58 @@ def test_technical_noise_as_an_object(capsys: Capture) -> None:
     found = json.loads(capsys.readouterr().out)
     assert (found["bench"], found["images"], found["seed"], len(found["layers"])) == ("ideal", 3, 9, 2)
     assert found["technical_excess_snu"] == pytest.approx(found["excess_snu"] - found["honest_excess_snu"])
+
+
+# --- rearm ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tripped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A bench of real instruments, one of whose interlocks tripped."""
+    monkeypatch.setenv("LABCTL_LOCKS", str(tmp_path / "locks"))
+    path = tmp_path / "real.bench.toml"
+    path.write_text(bench_path("ideal").read_text().replace('visa_library = "@labctl"', 'visa_library = "@py"'))
+    trips.keep(load_bench(path), "laser: too warm", 1_700_000_000.0)
+    return str(path)
+
+
+@pytest.mark.parametrize(("typed", "status"), [("ideal", 0), ("  ideal ", 0), ("yes", 4), ("", 4), (None, 4)])
+def test_rearm_asks_for_the_benchs_name(
+    tripped: str, typed: str | None, status: int, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    asked: list[str] = []
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        if typed is None:
+            raise EOFError
+        return typed
+
+    monkeypatch.setattr("builtins.input", answer)
+    assert perform("bench", "rearm", tripped) == status
+    assert len(asked) == 1
+    assert "ideal" in asked[0]
+    told = capsys.readouterr()
+    assert "tripped: laser: too warm (bench ideal, 2023-11-14T22:13:20+00:00)" in told.out
+    assert ("re-armed" in told.out) == (status == 0)
+    assert bool(trips.standing(load_bench(Path(tripped)))) == (status != 0)
+
+
+def test_rearm_without_asking(tripped: str, capsys: Capture) -> None:
+    assert perform("bench", "rearm", tripped, "--yes") == 0
+    assert perform("bench", "rearm", tripped) == 0
+    assert "no interlock stands tripped" in capsys.readouterr().out
+
+
+def test_a_run_on_a_tripped_bench_is_refused_unopened(tripped: str, tmp_path: Path, capsys: Capture) -> None:
+    status = perform("run", "digits", "--bench", tripped, "--images", "1", "--out", str(tmp_path / "runs"))
+    assert status == 4
+    told = capsys.readouterr().err
+    assert "an interlock tripped and was not re-armed: laser: too warm" in told
+    assert "labctl bench rearm" in told
+
+
+def test_check_tells_of_a_trip(tripped: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr("labctl.upkeep.check_bench", lambda path, exchange: [LASER])
+    assert perform("bench", "check", tripped) == 0
+    assert "tripped: laser: too warm" in capsys.readouterr().out

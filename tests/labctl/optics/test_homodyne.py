@@ -12,15 +12,19 @@ from labctl.config import ReceiverRole
 from labctl.errors import GateError
 from labctl.optics.drive import Timing
 from labctl.optics.homodyne import CollectedMode, DualQuadrature
-from labctl.values import Trace
+from labctl.protocol.traces import NoiseGate
+from labctl.values import DigitizerCapabilities, Range, Trace
 
 TIMING = Timing(125e6, 48, 240)
+#: For records that may be anything: without noise none is improbable.
+ANYTHING = NoiseGate("scope", 1e-12)
 
 
 class OneTrace:
     """A digitizer that gives what a test put into it."""
 
     name = "scope"
+    capabilities = DigitizerCapabilities(4, Range(0.1, 8), Range(1, 5e9), 12, 10**6)
 
     def __init__(self, codes: Mapping[int, np.ndarray], **form: Any) -> None:
         self.codes, self.form = codes, form
@@ -100,7 +104,7 @@ def test_offsets_are_taken_out(form: dict[str, float]) -> None:
     dual.arm(1, 10)
     volts = scope.read(1).volts()
     np.testing.assert_allclose(dual.read()[0].values()[0], volts[:10] / 0.02, atol=1e-5)
-    client = CollectedMode(role([1]), scope, TIMING)
+    client = CollectedMode(role([1]), scope, TIMING, ANYTHING)
     client.arm(240, 10)
     np.testing.assert_allclose(client.read()[0].values()[:, 0], volts / 0.02, atol=1e-5)
 
@@ -108,14 +112,14 @@ def test_offsets_are_taken_out(form: dict[str, float]) -> None:
 def test_large_codes_do_not_overflow() -> None:
     codes = np.array([-32000, 32000] * 120)
     scope = OneTrace({1: codes, 2: codes}, low_clip=-32768, high_clip=32767, y_reference=30000)
-    client = CollectedMode(role([1]), scope, TIMING)
+    client = CollectedMode(role([1]), scope, TIMING, ANYTHING)
     client.arm(240, 1)
     np.testing.assert_allclose(client.read()[0].values()[:2, 0], [-3100, 100], rtol=1e-6)
 
 
 def test_client_takes_one_sample_a_row() -> None:
     scope = OneTrace({1: np.array([10, -20, 30])})
-    client = CollectedMode(role([1]), scope, TIMING)
+    client = CollectedMode(role([1]), scope, TIMING, ANYTHING)
     client.arm(3, 392)
     assert scope.log == [("configure", {1: 4.0}, pytest.approx(432 / 125e6), 3), ("arm",)]
     (quadrature,) = client.read()
@@ -151,3 +155,36 @@ def test_shapes_may_change_from_shot_to_shot() -> None:
         values = receiver.read()[1].values()
         assert values.shape == (rows, modes)
         np.testing.assert_allclose(values[-1, ::-1], (10 * (rows - 1) + np.arange(modes)) / 20, rtol=1e-6)
+
+
+def test_a_stuck_server_record_gives_no_number() -> None:
+    codes = np.random.default_rng(1).normal(0, 30, 240)
+    receiver = DualQuadrature(role([1, 2]), OneTrace({1: codes, 2: codes}), TIMING)
+    receiver.arm(1, 10)
+    receiver.read()
+    with pytest.raises(GateError, match="it is stuck"):
+        receiver.read()
+
+
+def test_a_client_record_without_its_noise_gives_no_number() -> None:
+    generator = np.random.default_rng(2)
+    scope = OneTrace({1: generator.normal(0, 30, 300)})
+    client = CollectedMode(role([1]), scope, TIMING, NoiseGate("scope", 2.0))
+    client.arm(300, 10)
+    client.read()
+    scope.codes = {1: generator.normal(0, 8, 300)}
+    with pytest.raises(GateError, match="scope: samples have a variance of 0") as caught:
+        client.read()
+    assert caught.value.shots == 2
+
+
+def test_a_client_record_beyond_the_agreed_light_gives_no_number() -> None:
+    scope = OneTrace({1: np.random.default_rng(3).normal(0, 30 * 20, 64)})  # 30 sqrt(SNU)
+    for light, enough in ((1.0, False), (2.0, False), (9.0, True)):
+        client = CollectedMode(role([1]), scope, TIMING, NoiseGate("scope", 2.0, light))
+        client.arm(64, 32)
+        if enough:
+            client.read()
+        else:
+            with pytest.raises(GateError, match="which the agreed light cannot give"):
+                client.read()

@@ -1,0 +1,62 @@
+"""Tables of bench.toml that most benches leave out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from labctl.schema import Seconds, StrictModel
+from labctl.units import parse_quantity
+
+#: What the end of a reading's name says about its unit.
+UNITS = {"_w": "W", "_m": "m", "_a": "A", "_v": "V", "_hz": "Hz", "_s": "s", "_db": "dB", "_c": "°C"}
+#: A number, or a text with the reading's unit.
+Limit = float | str
+
+
+class InterlockEntry(StrictModel):
+    """A condition that must hold: an instrument's ``reading`` within ``min`` and ``max``, or ``equals``, or no further
+    than ``drift`` from what it was when the light came on.
+
+    ``when``: "before" the signal is let out, "during" the run, or "both". ``every_images``, ``every`` (seconds by the
+    bench's clock): how often it is read during the run, whichever comes first.
+    """
+
+    instrument: str
+    reading: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    min: Limit | None = None
+    max: Limit | None = None
+    drift: Limit | None = None
+    equals: bool | int | float | str | None = None
+    when: Literal["before", "during", "both"] = "both"
+    every_images: Annotated[int, Field(ge=1)] | None = None
+    every: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> InterlockEntry:
+        numbers = [key for key in ("min", "max", "drift") if getattr(self, key) is not None]
+        if (self.equals is None) == (not numbers):
+            raise ValueError("an interlock needs min, max or drift, or else equals")
+        if self.drift is not None and self.when == "before":
+            raise ValueError("drift counts from the moment when the light comes on: when = 'before' does not fit it")
+        low, high, drift = (self.limit(key) for key in ("min", "max", "drift"))
+        if low is not None and high is not None and low > high:
+            raise ValueError("min is above max: no reading fits")
+        if drift is not None and drift < 0:
+            raise ValueError("drift must not be negative")
+        return self
+
+    @property
+    def unit(self) -> str:
+        """Of the reading; "" for a pure number."""
+        return next((unit for end, unit in UNITS.items() if self.reading.endswith(end)), "")
+
+    def limit(self, key: str) -> float | None:
+        """``min``, ``max`` or ``drift`` in the reading's unit. Raises ValueError for a text in another one."""
+        value = getattr(self, key)
+        if isinstance(value, str):
+            return parse_quantity(value, self.unit)
+        if value is not None and self.unit:
+            raise ValueError(f"{key}: {self.reading} is in {self.unit}, give a text with a unit")
+        return None if value is None else float(value)
