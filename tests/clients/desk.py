@@ -17,6 +17,8 @@ from sim_backends.server import LabServer
 from tests.contract.suppliers import fragments, ideal, overlaid, write_bench
 
 PATIENCE_S = 10.0
+#: Time-out for programs that can be given one: nobody waits for it, but a busy machine may be slow.
+PATIENCE_MS = 30_000
 #: Why a test of a heavy client, or of one that is not built, is skipped.
 MISSING = "not installed: pip install '.[clients]'"
 

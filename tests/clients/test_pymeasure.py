@@ -12,7 +12,7 @@ from pymeasure.instruments.keysight import KeysightDSOX1102G
 from pymeasure.instruments.santec.tsl570 import TSL570
 from pymeasure.instruments.thorlabs import ThorlabsPM100USB
 
-from tests.clients.desk import Desk
+from tests.clients.desk import PATIENCE_MS, Desk
 
 # PyMeasure asks whether these instruments speak SCPI; no instrument answers that.
 pytestmark = pytest.mark.filterwarnings("ignore:It is not known whether:FutureWarning")
@@ -22,7 +22,13 @@ VACUUM_V = 20e-3
 
 @pytest.fixture
 def laser(desk: Desk) -> Iterator[TSL570]:
-    made = TSL570(desk.resource("laser"), visa_library=desk.library, read_termination="\r", write_termination="\r")
+    made = TSL570(
+        desk.resource("laser"),
+        visa_library=desk.library,
+        read_termination="\r",
+        write_termination="\r",
+        timeout=PATIENCE_MS,
+    )
     made.reset()
     made.command_set = "SCPI"
     yield made
@@ -54,7 +60,7 @@ def test_a_sweep_of_the_laser(desk: Desk, laser: Any) -> None:
 
 def test_power(desk: Desk, laser: Any) -> None:
     light_on(laser)
-    meter = ThorlabsPM100USB(desk.resource("power_meter"), visa_library=desk.library)
+    meter = ThorlabsPM100USB(desk.resource("power_meter"), visa_library=desk.library, timeout=PATIENCE_MS)
     meter.wavelength = 1550
     assert meter.wavelength == pytest.approx(1550)
     expected = desk.lab.world.optical_power_w("power_meter")
@@ -66,8 +72,12 @@ def test_a_trace(desk: Desk, laser: Any) -> None:
     """The standard deviation of 5000 samples is off by 6 % once in 10^8 times."""
     light_on(laser)
     scope = KeysightDSOX1102G(
-        desk.resource("server_scope"), visa_library=desk.library, read_termination="\n", write_termination="\n"
+        desk.resource("server_scope"),
+        visa_library=desk.library,
+        read_termination="\n",
+        write_termination="\n",
     )
+    scope.adapter.connection.timeout = PATIENCE_MS  # it has a time-out of its own
     scope.ch(2).scale = 0.05
     scope.ch(2).display = True
     scope.acquisition_type = "hresolution"

@@ -16,14 +16,12 @@ import pyvisa
 from RsInstrument import BinFloatFormat, RsInstrument, StatusException
 
 from labctl.budget.sources import Tables
-from tests.clients.desk import Desk
+from tests.clients.desk import PATIENCE_MS, Desk
 
 WAYS = ("direct session", "pyvisa-py", "socketio")
 #: One standard deviation of vacuum at 10 mW of local oscillator.
 VACUUM_V = 20e-3
 POINTS = 5000
-#: For a machine that is busy; nobody waits for it to pass.
-PATIENCE_MS = 30_000
 
 
 @pytest.fixture
@@ -47,7 +45,7 @@ def connected(desk: Desk, way: str, name: str, theirs: bool = False) -> Iterator
         client = RsInstrument(None, id_query=theirs, direct_session=session)
     else:
         resource = desk.resource(name).replace("TCPIP0", "TCPIP")
-        client = RsInstrument(resource, id_query=theirs, options=f"SelectVisa={way}")
+        client = RsInstrument(resource, id_query=theirs, options=f"SelectVisa={way}, VisaTimeout={PATIENCE_MS}")
     try:
         yield client
     finally:
