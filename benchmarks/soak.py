@@ -1,6 +1,7 @@
 """The long runs that the tests only take in short form. Prints one JSON object a part, and keeps them with their date.
 
-    python benchmarks/soak.py [headline|alarm|false-alarms|attacks|lenet|parsers|served|mutants|faults ...]
+    python benchmarks/soak.py [headline|alarm|false-alarms|attacks|lenet|parsers|served|mutants|faults|
+                               sigint|watchdog|unplug ...]
                               [--data DIR] [--out FOLDER] [--processes 2]
 
 headline      all 10,000 MNIST test images at G = 2, mu = 2 on the ideal bench: accuracy, noise, leakage, verdict
@@ -24,6 +25,8 @@ served        all 10,000 MNIST test images with the simulated lab served over TC
               every image must be that of the run in process
 faults        every simulated fault in every role that it fits, from the beginning and after ten images: what happens
               must be what docs/reference/faults.md says, and no run may give other numbers without a word
+sigint, watchdog, unplug
+              whatever ends a run, the light goes off (benchmarks/safety.py)
 """
 
 from __future__ import annotations
@@ -46,6 +49,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 import numpy as np
+import safety
 from products import chi_square, listening, residuals
 from serve import served as served_lab
 
@@ -371,6 +375,7 @@ PARTS = {
     "served": served,
     "mutants": mutants,
     "faults": faults,
+    **safety.PARTS,
 }
 
 

@@ -24,21 +24,15 @@ from labctl.interfaces import (
     Instrument,
     InstrumentLibrary,
     Laser,
-    OpticalSwitch,
-    PolarisationController,
     PowerMeter,
     SimulationControl,
     WaveformGenerator,
 )
 from labctl.locks import Held
+from labctl.safety import go_dark, unconfirmed
+from labctl.signals import held_back
 from labctl.values import SafeState, Snapshot
 
-#: Who goes dark first: pumps, what lets the signal out, laser and local oscillator, then drives and biases; last those
-#: that emit nothing.
-PASSIVE = (OpticalSwitch, PolarisationController, Digitizer, PowerMeter)
-SAFE_ORDER = (Amplifier, Attenuator, Laser, WaveformGenerator, BiasController, *PASSIVE, Instrument)
-#: How often one that fails is told to go dark before the next one's turn.
-SAFE_ATTEMPTS = 2
 #: The driver library of all VISA instruments, found by name: labctl itself imports no pyvisa.
 VISA_LIBRARY = "drivers.visa:VisaLibrary"
 
@@ -56,6 +50,7 @@ class Bench:
         self.instruments = instruments
         self._library = library
         self._held: list[Held] = []
+        self._engaged = False
 
     def hold(self) -> None:
         """Keep other programs of this computer out; where the bench is simulated in here, only say that it is.
@@ -118,10 +113,15 @@ class Bench:
         for name, kind in parts:
             self.part(name, kind)
 
-    def safe_state(self) -> tuple[SafeState, ...]:
-        """Everything dark in order, each read back; one that fails does not keep the others from it."""
-        order = sorted(self.instruments.values(), key=_safe_rank)
-        return tuple(_safe(instrument) for instrument in order)
+    def engage(self) -> None:
+        """From now on there may be light: the bench is not closed before the safe state."""
+        self._engaged = True
+
+    def safe_state(self, beat: Callable[[], None] = lambda: None) -> tuple[SafeState, ...]:
+        """Everything dark in order, each read back (:func:`labctl.safety.go_dark`); ``beat`` is called meanwhile."""
+        states = go_dark(self.instruments.values(), opened=True, beat=beat)
+        self._engaged = False
+        return states
 
     def snapshots(self) -> dict[str, Snapshot]:
         """All settings and readings, and who each instrument is."""
@@ -138,32 +138,18 @@ class Bench:
         return found
 
     def close(self) -> None:
-        """Release all connections, last opened first."""
+        """Release all connections, last opened first; before that the safe state, if :meth:`engage` still waits for it.
+
+        Raises UnsafeState when it was not confirmed then.
+        """
+        failure = unconfirmed(self.safe_state()) if self._engaged else None
         for instrument in reversed(list(self.instruments.values())):
             instrument.close()
         self._library.close()
         for held in self._held:
             held.release()
-
-
-def _safe_rank(instrument: Instrument) -> int:
-    return next(rank for rank, kind in enumerate(SAFE_ORDER) if isinstance(instrument, kind))
-
-
-def _safe(instrument: Instrument) -> SafeState:
-    """Twice, if need be: what kept it from going dark may be over, such as errors that somebody else left behind."""
-    problem = ""
-    for _ in range(SAFE_ATTEMPTS):
-        try:
-            return instrument.safe_state()
-        except Exception as error:  # noqa: BLE001  (a driver's own fault must not keep the next one from going dark)
-            problem = str(error) or type(error).__name__
-    return unreached(instrument, problem)
-
-
-def unreached(instrument: Instrument, problem: str) -> SafeState:
-    """What can be said of one that gave no read-back: some kinds emit nothing in any case."""
-    return SafeState(instrument.name, dark=isinstance(instrument, PASSIVE), problem=problem)
+        if failure is not None:
+            raise failure
 
 
 def open_library(config: BenchConfig, path: Path, exchange: Path | None = None) -> InstrumentLibrary:
@@ -238,7 +224,8 @@ def open_bench(path: Path, config: BenchConfig | None = None, exchange: Path | N
         raise
     try:
         bench.hold()
-        failures = open_all(bench)
+        with held_back():
+            failures = _open_all(bench)
         if failures:
             raise _joined(failures)
         yield bench
@@ -246,7 +233,7 @@ def open_bench(path: Path, config: BenchConfig | None = None, exchange: Path | N
         bench.close()
 
 
-def open_all(bench: Bench) -> dict[str, LabctlError]:
+def _open_all(bench: Bench) -> dict[str, LabctlError]:
     """Open every instrument, side by side on a real bench; what failed, by name."""
     workers = 1 if bench.simulated else len(bench.instruments)
     with ThreadPoolExecutor(max_workers=workers) as pool:

@@ -26,6 +26,7 @@ from labctl.schema import (
     GainPoint,
     Metres,
     SampleRate,
+    Seconds,
     SnuVariance,
     StrictModel,
     Volts,
@@ -191,7 +192,7 @@ class BenchConfig(StrictModel):
     """bench.toml. ``world``: the simulated lab's own table, passed on unread.
 
     ``simulated_control``: resource string of the control instrument of a lab that ``labctl sim serve`` has put on the
-    network, where all instruments of the bench are.
+    network, where all instruments of the bench are. ``watchdog``: the longest that a run may give no sign of life.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
@@ -200,6 +201,7 @@ class BenchConfig(StrictModel):
     calibrated: str = ""
     calibrated_at: AwareDatetime | None = None
     calibration_valid_hours: Annotated[float, Field(gt=0)] | None = None
+    watchdog: Annotated[Seconds, Field(gt=0)] = 120.0
     sample_rate: SampleRate
     instruments: Annotated[dict[InstrumentName, InstrumentEntry], Field(min_length=1)]
     laser: LaserRole

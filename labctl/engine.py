@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from labctl.adversary import Referee
 from labctl.assembly import Assembly
@@ -29,6 +29,7 @@ from labctl.limits import Rounds
 from labctl.plan import BeginImage, FinishImage, Layer, LightOn, Plan, Prepare, Step
 from labctl.protocol.estimation import ResidualSums
 from labctl.protocol.intervals import clopper_pearson
+from labctl.signals import held_back
 from labctl.version import __version__
 
 #: Told the next image and layer; raises what ends the run before that shot.
@@ -68,15 +69,28 @@ class RunControl:
         """Why the run was aborted; None when it was not."""
         return self._reason
 
-    def checkpoint(self, on_pause: Callable[[bool], None]) -> None:
-        """Hold while paused. Raises RunAborted when the run is to end."""
+    def checkpoint(self, on_pause: Callable[[bool], None], beat: Callable[[], None] = lambda: None) -> None:
+        """Hold while paused; ``beat`` is called now and while it holds. Raises RunAborted when the run is to end."""
+        beat()
         if self.paused and self._reason is None:
             on_pause(True)
             while not self._go.wait(PAUSE_POLL_S) and self._reason is None:
-                pass
+                beat()
             on_pause(False)
         if self._reason is not None:
             raise RunAborted(f"aborted: {self._reason}", "Start the run again when you are ready.")
+
+
+class Attendant(Protocol):
+    """Somebody outside this process who switches the light off when it no longer hears from the engine."""
+
+    def ready(self) -> None:
+        """Return when he is at his post. Raises WatchdogError."""
+        ...
+
+    def beat(self) -> None:
+        """The engine is well. Raises WatchdogError when nobody hears it."""
+        ...
 
 
 class Alarm(Exception):
@@ -87,13 +101,20 @@ class Engine:
     """Executes one plan on one opened bench."""
 
     def __init__(
-        self, experiment: Experiment, bench: Bench, bus: EventBus, control: RunControl, before_shot: Ask | None = None
+        self,
+        experiment: Experiment,
+        bench: Bench,
+        bus: EventBus,
+        control: RunControl,
+        before_shot: Ask | None = None,
+        attendant: Attendant | None = None,
     ) -> None:
         self._experiment = experiment
         self._bench = bench
         self._bus = bus
         self._control = control
         self._before_shot = before_shot
+        self._attendant = attendant
         self._assembly = Assembly.build(experiment, bench)
         self._correct = 0
         self._rounds = Rounds(self._assembly.watch)
@@ -152,8 +173,9 @@ class Engine:
 
     def _execute(self, plan: Plan) -> None:
         try:
+            self._bench.engage()
             for step in plan.steps():
-                self._control.checkpoint(self._paused)
+                self._control.checkpoint(self._paused, self._beat)
                 self._actions[type(step)](step)
             if self.images:
                 self._assembly.watch.check()  # the light was as it should be to the end
@@ -169,15 +191,20 @@ class Engine:
             self._go_dark()
 
     def _go_dark(self) -> None:
-        """Nothing comes before the safe state, a subscriber's failure neither."""
-        try:
-            self._state("stopping")
-        finally:
-            dark = LightOff(self._bench.safe_state())
-        self._bus.publish(dark)
-        if self.doubtful is not None:
-            self._bus.publish(self.doubtful)
-        self._state("stopped")
+        """Nothing comes before the safe state, neither a subscriber's failure nor a signal."""
+        with held_back():
+            try:
+                self._state("stopping")
+            finally:
+                dark = LightOff(self._bench.safe_state(self._beat))
+            self._bus.publish(dark)
+            if self.doubtful is not None:
+                self._bus.publish(self.doubtful)
+            self._state("stopped")
+
+    def _beat(self) -> None:
+        if self._attendant is not None:
+            self._attendant.beat()
 
     def _cause(self, error: GateError) -> LabctlError:
         """A gate tells that the light is wrong; an interlock may tell why, once the light is on."""
@@ -220,6 +247,8 @@ class Engine:
         self._assembly.prepare()
 
     def _light_on(self, step: Step) -> None:
+        if self._attendant is not None:
+            self._attendant.ready()
         self._assembly.light_on()
         self._lit = True
         self._assembly.watch.check()

@@ -128,5 +128,9 @@ class UnsafeState(LabctlError):
     """The safe state could not be confirmed by read-back: somebody must look at the bench."""
 
 
+class WatchdogError(LabctlError):
+    """Nobody would switch the light off if this program died: the watchdog process is missing."""
+
+
 class RecordError(LabctlError):
     """A run file cannot be written or read as such."""

@@ -132,6 +132,17 @@ def attending(bench: str) -> Iterator[Owner]:
             yield owner
 
 
+def lives(owner: Owner) -> bool:
+    """Whether this program still runs: a child of a dead one may hold its lock."""
+    try:
+        os.kill(owner.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
 def end(owner: Owner, gone: Callable[[], bool], clock: Clock | None = None) -> str:
     """Ask a program to stop (SIGTERM), kill it when it has not let go after a second; what came of it, in words.
 

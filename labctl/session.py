@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labctl import trips
-from labctl.bench import Bench, open_bench
+from labctl.bench import open_bench
 from labctl.config import BenchConfig
 from labctl.engine import Engine, RunControl
 from labctl.errors import BudgetSpent, GateError, InterlockError, LabctlError, RunAborted, UnsafeState
@@ -21,6 +21,9 @@ from labctl.logs import PLAIN_NOTES, Notes, RunLog
 from labctl.plan import Plan
 from labctl.protocol.gates import GateLimits, check_calibration_age
 from labctl.record import RunRecorder
+from labctl.safety import unconfirmed
+from labctl.signals import Stopped, asked_first
+from labctl.watchdog import Watchdog
 
 #: Errors that end a run in order, without the software or an instrument having failed.
 ABORTS = (BudgetSpent, GateError, InterlockError, RunAborted)
@@ -28,12 +31,15 @@ ABORTS = (BudgetSpent, GateError, InterlockError, RunAborted)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. ``error``: why it did not come to its end; None when it did."""
+    """How a run ended. ``error``: why it did not come to its end; None when it did. ``lit``: emitters that did not
+    confirm that they are off.
+    """
 
     started: RunStarted | None
     finished: RunFinished
     run_file: Path | None
     error: LabctlError | None
+    lit: tuple[str, ...] = ()
 
     @property
     def accuracy(self) -> float | None:
@@ -85,7 +91,23 @@ def run_experiment(
 
     Either way the bench has been put into the safe state first, and the run file has its final status. The run's
     leakage ledgers are asked before the bench is opened, and settled after it was closed.
+
+    A signal that ends programs (SIGINT, SIGTERM, SIGHUP) and that the caller does not handle aborts the run in order,
+    and then has its ordinary effect. Where the bench is not simulated in this process, a second process switches the
+    light off should this one be killed or hang (:mod:`labctl.watchdog`).
     """
+    with asked_first(control.abort):
+        return _run(experiment, bus, control, out_dir, wall_time, notes)
+
+
+def _run(
+    experiment: Experiment,
+    bus: EventBus,
+    control: RunControl,
+    out_dir: Path | None,
+    wall_time: Callable[[], float],
+    notes: Notes,
+) -> Outcome:
     recorder = None
     if out_dir is not None:
         recorder = RunRecorder(out_dir, experiment.run.name, experiment.run.seed)
@@ -98,16 +120,17 @@ def run_experiment(
         trips.refuse_tripped(experiment.bench)
         with (
             RunLedgers(experiment, bus) as ledgers,
+            _watched(experiment, bus, recorder) as watchdog,
             open_bench(experiment.bench_path, experiment.bench, notes.exchange) as bench,
             _what_stands_is_kept(),
         ):
-            ending.execute(experiment, bench, control, ledgers)
+            ending.execute(experiment, Engine(experiment, bench, bus, control, ledgers.before_shot, watchdog))
             if isinstance(ending.error, InterlockError):
                 _keep_trip(experiment.bench, ending.error, wall_time())
     except LabctlError as error:
         ending.error = ending.error or error
     except BaseException as error:
-        status: Status = "aborted" if isinstance(error, KeyboardInterrupt) else "failed"
+        status: Status = "aborted" if isinstance(error, KeyboardInterrupt | Stopped) else "failed"
         ending.finish(status, f"{type(error).__name__}: {error}")
         raise
     finally:
@@ -116,7 +139,26 @@ def run_experiment(
     finished = ending.finish(*ending.status())
     if recorder is not None:
         recorder.close()
-    return Outcome(ending.started, finished, recorder.path if recorder else None, ending.error)
+    return Outcome(ending.started, finished, recorder.path if recorder else None, ending.error, ending.lit)
+
+
+@contextmanager
+def _watched(experiment: Experiment, bus: EventBus, recorder: RunRecorder | None) -> Iterator[Watchdog | None]:
+    """A watchdog until the bench is dark and closed; None where the light would end with this process anyway."""
+    if experiment.bench.in_process:
+        yield None
+        return
+    watchdog = Watchdog(experiment.bench_path, experiment.bench)
+
+    def tell(event: RunStarted) -> None:
+        if recorder is not None and recorder.path is not None:
+            watchdog.beside(recorder.path)
+
+    bus.subscribe(RunStarted, tell)
+    try:
+        yield watchdog
+    finally:
+        watchdog.dismiss()
 
 
 def _check_calibration(bench: BenchConfig, now_s: float) -> None:
@@ -159,32 +201,40 @@ class _Ending:
     def __init__(self, bus: EventBus) -> None:
         self._bus = bus
         self._engine: Engine | None = None
-        self._lit: list[str] = []
+        self._unsafe: UnsafeState | None = None
+        self.lit: tuple[str, ...] = ()
         self.error: LabctlError | None = None
         self.finished: RunFinished | None = None
         bus.subscribe(LightOff, self._note)
 
     def _note(self, event: LightOff) -> None:
-        self._lit = [state.instrument for state in event.readback if not state.dark]
+        self._unsafe = unconfirmed(event.readback)
+        self.lit = tuple(state.instrument for state in event.readback if not state.dark)
 
     @property
     def started(self) -> RunStarted | None:
         """As published; None when the run did not get that far."""
         return self._engine.started if self._engine else None
 
-    def execute(self, experiment: Experiment, bench: Bench, control: RunControl, ledgers: RunLedgers) -> None:
+    def execute(self, experiment: Experiment, engine: Engine) -> None:
         """Run the plan; what goes wrong is kept, and so is whoever did not confirm that it is dark."""
-        self._engine = Engine(experiment, bench, self._bus, control, ledgers.before_shot)
+        self._engine = engine
         try:
-            self._engine.execute(Plan(experiment.images, len(experiment.network.weights)))
+            engine.execute(Plan(experiment.images, len(experiment.network.weights)))
         except LabctlError as error:
             self.error = error
-        if self._lit:
-            lit, remedy = ", ".join(self._lit), "Look at the bench, and switch the light off by hand."
-            if self.error is None:
-                self.error = UnsafeState(f"{lit}: no confirmation that the light is off", remedy)
-            else:
-                self.error.remedy += f" No confirmation that the light is off came from {lit}. {remedy}"
+        except (Exception, Stopped) as error:
+            if self._unsafe is None:
+                raise
+            told = f"{self._unsafe}, after {type(error).__name__}: {error}"
+            raise UnsafeState(told, self._unsafe.remedy) from error
+        if self._unsafe is None:
+            return
+        if self.error is None:
+            self.error = self._unsafe
+        else:
+            told = f"No confirmation that the light is off came from {', '.join(self.lit)}."
+            self.error.remedy += f" {told} {self._unsafe.remedy}"
 
     def status(self) -> tuple[Status, str]:
         """How the run file shall say that it ended."""

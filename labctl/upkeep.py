@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from labctl import locks
-from labctl.bench import Bench, make_instrument, open_all, open_bench, open_library, unreached
+from labctl.bench import make_instrument, open_bench, open_library
 from labctl.config import BenchConfig, InstrumentEntry, load_bench
 from labctl.errors import ConfigError, InstrumentBusy, LabctlError
 from labctl.interfaces import Instrument, InstrumentLibrary
+from labctl.safety import go_dark
 from labctl.values import Identity, Range, SafeState, Snapshot
 
 Say = Callable[[str], None]
@@ -105,24 +106,25 @@ def safe_bench(path: Path, say: Say = lambda text: None) -> tuple[SafeState, ...
     """
     config = load_bench(path)
     _end_others(path, config, say)
-    library = open_library(config, path)
+    return darken(config, open_library(config, path))
+
+
+def darken(config: BenchConfig, library: InstrumentLibrary, leave: Container[str] = ()) -> tuple[SafeState, ...]:
+    """Safe state of all instruments that can be reached, over connections of their own; ``library`` is closed.
+
+    Their locks are held meanwhile where they can be had. ``leave``: names of those that are left alone.
+    """
     with ExitStack() as stack:
         stack.callback(library.close)
-        instruments = {name: make_instrument(name, entry, library) for name, entry in config.instruments.items()}
-        bench = Bench(path, config, library, instruments)
-        for instrument in instruments.values():
+        entries = {name: entry for name, entry in config.instruments.items() if name not in leave}
+        instruments = [make_instrument(name, entry, library) for name, entry in entries.items()]
+        for instrument in instruments:
             stack.callback(instrument.close)
-        for name, entry in config.instruments.items():
+        for name, entry in entries.items():
             with suppress(InstrumentBusy):
                 if not config.in_process:
                     stack.callback(locks.take(name, entry.resource).release)
-        failures = open_all(bench)
-        return tuple(
-            unreached(instruments[state.instrument], str(failures[state.instrument]))
-            if state.instrument in failures
-            else state
-            for state in bench.safe_state()
-        )
+        return go_dark(instruments, opened=False)
 
 
 def _end_others(path: Path, config: BenchConfig, say: Say) -> None:

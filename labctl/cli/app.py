@@ -25,8 +25,9 @@ from labctl.cli import (
     sim_commands,
 )
 from labctl.cli.report import print_json, say, say_error
-from labctl.cli.signals import Stopped, stopping_at_once
+from labctl.cli.signals import stopping_at_once
 from labctl.errors import ConfigError
+from labctl.signals import Stopped
 from labctl.version import __version__
 
 #: Errors of the command line itself, wherever typer keeps them.

@@ -76,7 +76,7 @@ def safe(bench: BenchArgument) -> int:
     if lit:
         say(f"error: not confirmed dark: {', '.join(lit)}")
         say("remedy: look at the bench, and switch the light off by hand.")
-        return exits.ERROR
+        return exits.UNSAFE
     return exits.ACCEPTED if request.number is None else exits.SIGNALLED + request.number
 
 

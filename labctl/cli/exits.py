@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from labctl.errors import BudgetSpent, ConfigError, GateError, InterlockError, RunAborted
+from labctl.errors import BudgetSpent, ConfigError, GateError, InterlockError, RunAborted, UnsafeState
 
 ACCEPTED = 0
 ERROR = 1
 USAGE = 2
 ALARM = 3
 ABORTED = 4
+#: Whatever else happened: an emitter did not confirm that it is off.
+UNSAFE = 5
 #: A signal's number is added: 130 for SIGINT, 143 for SIGTERM.
 SIGNALLED = 128
 
@@ -19,4 +21,6 @@ def status_of(error: BaseException) -> int:
         return USAGE
     if isinstance(error, (BudgetSpent, GateError, InterlockError, RunAborted)):
         return ABORTED
+    if isinstance(error, UnsafeState):
+        return UNSAFE
     return ERROR

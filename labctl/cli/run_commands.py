@@ -156,9 +156,11 @@ def report(outcome: Outcome, *, json: bool) -> None:
 
 
 def exit_status(outcome: Outcome, signal_number: int | None) -> int:
-    """By the error if there is one, by the signal if that ended the run, by the verdict otherwise."""
+    """By the light if it may still be on, by the error, by the signal if that ended the run, or by the verdict."""
     from labctl.errors import RunAborted
 
+    if outcome.lit:
+        return exits.UNSAFE
     if isinstance(outcome.error, RunAborted) and signal_number is not None:
         return exits.SIGNALLED + signal_number
     if outcome.error is not None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from labctl.bench import PASSIVE, open_bench
-from labctl.bench import SAFE_ORDER as KINDS_IN_SAFE_ORDER
-from labctl.errors import ConfigError, InstrumentError, InstrumentLost
+from labctl.bench import open_bench
+from labctl.errors import ConfigError, InstrumentError, InstrumentLost, UnsafeState
 from labctl.interfaces import Amplifier, Laser
+from labctl.safety import PASSIVE
+from labctl.safety import SAFE_ORDER as KINDS_IN_SAFE_ORDER
 from tests.fakes import FakeLaser, FakeLibrary, fake_bench, use_fakes
 
 SAFE_ORDER = [
@@ -137,6 +138,20 @@ def test_one_that_fails_does_not_keep_the_others_from_going_dark(tmp_path: Path,
     assert states["client_scope"].dark, "a digitizer emits nothing, whether it answers or not"
     assert str(fault) in states["client_scope"].problem
     assert all(state.dark for name, state in states.items() if name != "amplifier")
+
+
+def test_no_engaged_bench_is_closed_before_the_safe_state(tmp_path: Path) -> None:
+    with open_bench(fake_bench(tmp_path)) as bench:
+        bench.engage()
+    assert calls("safe_state") == SAFE_ORDER
+    with open_bench(fake_bench(tmp_path)) as bench:
+        bench.engage()
+        bench.safe_state()
+    assert calls("safe_state") == SAFE_ORDER, "once is enough"
+    with pytest.raises(UnsafeState, match="laser: no conf"), open_bench(fake_bench(tmp_path)) as bench:  # noqa: PT012
+        FakeLibrary.latest.plans["laser", "safe_state"] = InstrumentLost("laser", "is silent")
+        bench.engage()
+    assert FakeLibrary.latest.closed
 
 
 def test_those_that_emit_nothing_come_last() -> None:

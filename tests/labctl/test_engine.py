@@ -13,7 +13,7 @@ import pytest
 import labctl.engine
 from labctl.bench import open_bench
 from labctl.config import RunConfig
-from labctl.engine import Engine, RunControl
+from labctl.engine import Attendant, Engine, RunControl
 from labctl.errors import GateError, InstrumentLost, InterlockError, LabctlError, RunAborted
 from labctl.events import (
     AlarmRaised,
@@ -48,12 +48,13 @@ class Run:
         for kind in KINDS:
             self.bus.subscribe(kind, self.events.append)
         self.engine: Engine | None = None
+        self.attendant: Attendant | None = None
         self.plans: dict[tuple[str, str], Callable[[], None] | BaseException] = {}
 
     def execute(self) -> None:
         with open_bench(self.experiment.bench_path, self.experiment.bench) as bench:
             FakeLibrary.latest.plans.update(self.plans)
-            self.engine = Engine(self.experiment, bench, self.bus, self.control)
+            self.engine = Engine(self.experiment, bench, self.bus, self.control, attendant=self.attendant)
             self.engine.execute(Plan(self.experiment.images, 2))
 
     def of(self, kind: type) -> list[Any]:

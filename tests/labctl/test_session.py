@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from labctl.config import RunConfig
+import labctl.session
+from labctl import locks
+from labctl.config import BenchConfig, RunConfig
 from labctl.engine import RunControl
 from labctl.errors import (
     ConfigError,
@@ -23,6 +27,7 @@ from labctl.events import EventBus, ImageFinished, LightOff, RunFinished, RunSta
 from labctl.experiment import prepare_experiment
 from labctl.record import RunRecorder, open_run
 from labctl.session import Outcome, run, run_experiment
+from labctl.signals import Stopped
 from tests.fakes import FakeLaser, FakeLibrary, fake_bench, use_fakes
 from tests.labctl.test_engine import GREEDY, when
 
@@ -162,6 +167,7 @@ def test_light_that_stays_on_is_an_error_of_its_own(tmp_path: Path, monkeypatch:
     outcome = execute(tmp_path, out=tmp_path / "runs", images=1)
     assert isinstance(outcome.error, UnsafeState)
     assert outcome.error.message.startswith("laser: ")
+    assert outcome.lit == ("laser",)
     assert outcome.error.remedy
     assert (outcome.finished.status, outcome.verdict) == ("failed", None)
     assert outcome.finished.images == 1
@@ -169,6 +175,24 @@ def test_light_that_stays_on_is_an_error_of_its_own(tmp_path: Path, monkeypatch:
     recorded = open_run(outcome.run_file)
     assert recorded.light_off is not None
     assert not recorded.light_off.dark
+
+
+@pytest.mark.parametrize("fault", [ZeroDivisionError("unforeseen"), Stopped(signal.SIGTERM)])
+def test_light_that_stays_on_outweighs_what_nobody_foresaw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    monkeypatch.setattr(FakeLaser, "go_dark", lambda self: None)
+
+    def fail() -> None:
+        raise fault
+
+    bus = EventBus()
+    bus.subscribe(ImageFinished, when(ImageFinished, fail))
+    outcome = execute(tmp_path, bus, images=2)
+    assert isinstance(outcome.error, UnsafeState)
+    assert outcome.error.__cause__ is fault
+    assert f"light is off, after {type(fault).__name__}: " in outcome.error.message
+    assert (outcome.lit, outcome.finished.status) == (("laser",), "failed")
 
 
 def test_run_raises_what_went_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +225,70 @@ def test_what_nobody_foresaw_is_raised_after_the_dark(tmp_path: Path, fault: typ
     aborted = fault is KeyboardInterrupt
     assert (finished.status, finished.verdict) == (("aborted", "aborted") if aborted else ("failed", None))
     assert FakeLibrary.latest.closed
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_run_in_order_and_then_the_program(tmp_path: Path, number: signal.Signals) -> None:
+    """Of a program that handles none: the run file has its end before the signal has its effect."""
+    bus = EventBus()
+    finished: list[RunFinished] = []
+    bus.subscribe(RunFinished, finished.append)
+    bus.subscribe(ImageFinished, when(ImageFinished, lambda: os.kill(os.getpid(), number)))
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            execute(tmp_path, bus, out=tmp_path / "runs", images=5)
+    finally:
+        signal.signal(number, before)
+    (path,) = (tmp_path / "runs").glob("*.h5")
+    recorded = open_run(path)
+    assert recorded.finished == finished[0]
+    assert (recorded.status, recorded.finished.cause) == ("aborted", f"aborted: {number.name}")
+    assert recorded.light_off is not None
+    assert recorded.light_off.dark
+    assert FakeLibrary.latest.closed
+
+
+class FakeWatchdog:
+    """Notes what it is told."""
+
+    latest: ClassVar[FakeWatchdog]
+
+    def __init__(self, bench_path: Path, bench: BenchConfig) -> None:
+        self.told: list[Any] = []
+        self.closed_then = False
+        FakeWatchdog.latest = self
+
+    def ready(self) -> None:
+        self.told.append("ready")
+
+    def beat(self) -> None:
+        self.told.append("beat")
+
+    def beside(self, run_file: Path) -> None:
+        self.told.append(run_file)
+
+    def dismiss(self) -> None:
+        self.told.append("dismiss")
+        self.closed_then = FakeLibrary.latest.closed
+
+
+def test_a_bench_outside_this_process_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labctl.session, "Watchdog", FakeWatchdog)
+    monkeypatch.setenv(locks.FOLDER_VARIABLE, str(tmp_path / "locks"))
+    changes = {'visa_library = "@labctl"': 'visa_library = "@py"'}
+    outcome = execute(tmp_path, out=tmp_path / "runs", changes=changes, images=2)
+    watched = FakeWatchdog.latest
+    assert watched.told[:3] == ["beat", "beat", "ready"]
+    assert watched.told[3] == outcome.run_file, "known before the first image"
+    assert watched.told[-1] == "dismiss"
+    assert watched.told.count("beat") >= 2 * 4 + len(units())
+    assert watched.closed_then, "it watches until the bench is closed"
+
+
+def test_a_bench_in_this_process_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labctl.session, "Watchdog", None)
+    assert execute(tmp_path, images=1).verdict == "accepted"
 
 
 def test_a_bench_that_does_not_open(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_dark_bench(bench_file: str, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_a_bench_that_stays_lit(bench_file: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr("labctl.upkeep.safe_bench", lambda path, say: sample_run.light_off(dark=False).readback)
-    assert perform("bench", "safe", bench_file) == 1
+    assert perform("bench", "safe", bench_file) == 5
     shown = capsys.readouterr()
     assert "laser: NOT CONFIRMED DARK" in shown.out
     assert "error: not confirmed dark: laser" in shown.err

@@ -160,7 +160,7 @@ def test_a_dry_run_runs_nothing(lab: Lab, capsys: pytest.CaptureFixture[str]) ->
         (InterlockError("laser: emission is off", "Find out why."), ABORTED, 4),
         (RunAborted("aborted: by hand", "Start again."), ABORTED, 4),
         (InstrumentLost("laser", "does not answer", "Check its cable."), FAILED, 1),
-        (UnsafeState("the laser is still on", "Switch it off."), FAILED, 1),
+        (UnsafeState("the laser is still on", "Switch it off."), FAILED, 5),
         (ConfigError("the laser plays an amplifier", "Mend bench.toml."), FAILED, 2),
     ],
 )
@@ -236,5 +236,5 @@ def test_light_that_stays_on_outweighs_the_signal(lab: Lab, capsys: pytest.Captu
     events += [sample_run.light_off(dark=False), sample_run.finished(3, **FAILED)]
     fake = lab(events, UnsafeState("not every emitter confirmed that it is off", "Look at the bench."))
     fake.during = lambda control: os.kill(os.getpid(), signal.SIGINT)
-    assert perform("demo") == 1
+    assert perform("demo") == 5
     assert "WARNING: laser did not confirm that it is off: laser: does not answer" in capsys.readouterr().err
