@@ -5,6 +5,7 @@
 # make bench-waveform   throughput of the waveform mode
 # make bench-serve   the simulated bench over TCP beside the one in process
 # make bench-drivers    what drivers cost beside raw pyvisa
+# make bench-record   what crash-safe writing costs beside raw HDF5
 # make soak    the long run
 # make lock    renew requirements.lock (add LOCK_ARGS=--upgrade to take newer releases)
 # make clean   remove the environment, builds and caches; run files stay
@@ -29,7 +30,7 @@ export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: demo test lint pytest bench bench-waveform bench-serve bench-drivers soak lock clean env test-env
+.PHONY: demo test lint pytest bench bench-waveform bench-serve bench-drivers bench-record soak lock clean env test-env
 .NOTPARALLEL:
 
 demo: env
@@ -62,6 +63,9 @@ bench-serve: env
 
 bench-drivers: env
 	$(BIN)/python benchmarks/driver_cost.py $(BENCH_ARGS)
+
+bench-record: env
+	$(BIN)/python benchmarks/record.py $(BENCH_ARGS)
 
 soak: env
 	$(BIN)/python benchmarks/soak.py $(SOAK_ARGS)

@@ -1,7 +1,7 @@
 """The long runs that the tests only take in short form. Prints one JSON object a part, and keeps them with their date.
 
     python benchmarks/soak.py [headline|alarm|false-alarms|attacks|lenet|parsers|served|mutants|faults|
-                               sigint|watchdog|unplug ...]
+                               sigint|watchdog|unplug|kills|syscalls|disk-full ...]
                               [--data DIR] [--out FOLDER] [--processes 2]
 
 headline      all 10,000 MNIST test images at G = 2, mu = 2 on the ideal bench: accuracy, noise, leakage, verdict
@@ -27,6 +27,9 @@ faults        every simulated fault in every role that it fits, from the beginni
               must be what docs/reference/faults.md says, and no run may give other numbers without a word
 sigint, watchdog, unplug
               whatever ends a run, the light goes off (benchmarks/safety.py)
+kills, syscalls, disk-full
+              400 runs whose programs are killed, one run killed before every call of the system that changes a file,
+              and 30 runs on a disk that fills up (benchmarks/crash.py): nothing that was committed is lost
 """
 
 from __future__ import annotations
@@ -338,6 +341,16 @@ def faults(data: str | None, processes: int) -> dict[str, Any]:
     return found
 
 
+def crash(part: str, data: str | None, processes: int) -> dict[str, Any]:
+    """A part of benchmarks/crash.py, in a process of its own."""
+    script = Path(__file__).parent / "crash.py"
+    with tempfile.TemporaryDirectory() as folder:
+        words = [sys.executable, str(script), part, "--out", folder]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 def served(data: str | None, processes: int) -> dict[str, Any]:
     """All of MNIST with the simulated lab in another process, over TCP, and again in this one: every number alike."""
     found: dict[str, Any] = {}
@@ -376,6 +389,9 @@ PARTS = {
     "mutants": mutants,
     "faults": faults,
     **safety.PARTS,
+    "kills": partial(crash, "kills"),
+    "syscalls": partial(crash, "syscalls"),
+    "disk-full": partial(crash, "disk-full"),
 }
 
 

@@ -29,6 +29,7 @@ from labctl.limits import Rounds
 from labctl.plan import BeginImage, FinishImage, Layer, LightOn, Plan, Prepare, Step
 from labctl.protocol.estimation import ResidualSums
 from labctl.protocol.intervals import clopper_pearson
+from labctl.resume import Resumption
 from labctl.signals import held_back
 from labctl.version import __version__
 
@@ -100,7 +101,7 @@ class Alarm(Exception):
 class Engine:
     """Executes one plan on one opened bench."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a run is made of, the last three only where there are such
         self,
         experiment: Experiment,
         bench: Bench,
@@ -108,6 +109,7 @@ class Engine:
         control: RunControl,
         before_shot: Ask | None = None,
         attendant: Attendant | None = None,
+        resumed: Resumption | None = None,
     ) -> None:
         self._experiment = experiment
         self._bench = bench
@@ -115,6 +117,7 @@ class Engine:
         self._control = control
         self._before_shot = before_shot
         self._attendant = attendant
+        self._resumed = resumed
         self._assembly = Assembly.build(experiment, bench)
         self._correct = 0
         self._rounds = Rounds(self._assembly.watch)
@@ -252,11 +255,29 @@ class Engine:
         self._assembly.light_on()
         self._lit = True
         self._assembly.watch.check()
-        self._in_order()
         self._started_s = self._now_s = self._bench.clock.now()
         self.started = self._description()
+        alarm = self._take_up()
+        self._in_order()
         self._bus.publish(self.started)
+        if alarm is not None:
+            self._bus.publish(alarm)
         self._state("running")
+
+    def _take_up(self) -> AlarmRaised | None:
+        """Everything as it was after the last image that is done; the alarm, if there was one."""
+        resumed, control = self._resumed, self._assembly.control
+        if resumed is None or not resumed.images:
+            return None
+        alarm = resumed.replay(self._assembly.verifier)
+        self._alarm_image = None if alarm is None else alarm.image
+        self.images, self._correct, self.accuracy = resumed.images, resumed.correct, resumed.accuracy
+        if control is None:
+            self._started_s = self._now_s - resumed.time_s
+        else:
+            resumed.relive(control, self._rounds, self._now_s)
+            self._now_s = self._bench.clock.now()
+        return alarm
 
     def _begin(self, step: BeginImage) -> None:
         if self._rounds.before_image(self._now_s):
@@ -291,6 +312,8 @@ class Engine:
                 sums.rr,
                 single.excess,
                 single.transmittance,
+                sums.turned,
+                sums.stretches,
             )
         )
         stop = verdict.alarm and self._experiment.run.on_alarm == "stop"
@@ -326,6 +349,7 @@ class Engine:
                 statistic=verdict.statistic,
                 boundary=verdict.boundary,
                 time_s=self._now_s - self._started_s,
+                clock_s=self._now_s,
             )
         )
 
@@ -344,5 +368,7 @@ class Engine:
             snapshots=self._bench.snapshots(),
             calibration=self._assembly.calibration(),
             software=f"labctl {__version__}",
+            digests=experiment.digests,
             clock_s=self._started_s,
+            resumed_at=self._resumed.images if self._resumed is not None else 0,
         )

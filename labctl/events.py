@@ -53,7 +53,8 @@ class NoiseCheck:
 class RunStarted:
     """``run``, ``bench``: configurations as plain tables; ``snapshots``: per instrument; ``calibration``: in force.
 
-    ``clock_s``: on the bench's clock, when the light was on; not in run files.
+    ``digests``: of what the run's files held, by what they are. ``clock_s``: on the bench's clock, when the light was
+    on; ``resumed_at``: images that were done before, in a run that goes on; neither is in run files.
     """
 
     name: str
@@ -68,7 +69,9 @@ class RunStarted:
     snapshots: Mapping[str, Snapshot]
     calibration: Mapping[str, float]
     software: str
+    digests: Mapping[str, str] = field(default_factory=dict)
     clock_s: float = field(default=0.0, compare=False)
+    resumed_at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class LayerMeasured:
     """One layer of one image: the sums behind the estimate, and the client's trace statistics.
 
     ``samples``, ``sum_ss``, ``sum_sr``, ``sum_rr``: N, Σs², Σsr, Σr² over the returned light (SNU); ``excess``,
-    ``transmittance``: of this layer of this image alone.
+    ``transmittance``: of this layer of this image alone; ``turned``, ``stretches``: Σ q²/S (SNU) over so many stretches
+    of rows, which tells of their phase.
     """
 
     image: int
@@ -87,13 +91,16 @@ class LayerMeasured:
     sum_rr: float
     excess: float
     transmittance: float
+    turned: float = 0.0
+    stretches: int = 0
 
 
 @dataclass(frozen=True)
 class ImageFinished:
     """``image`` counts from 0 in run order; ``index``: its place in the data set; ``scores``: the client's outputs.
 
-    ``pooled`` and ``layers``: the check after this image; ``statistic``, ``boundary``: the sequential test's path.
+    ``pooled`` and ``layers``: the check after this image; ``statistic``, ``boundary``: the sequential test's path;
+    ``time_s``: since the light came on; ``clock_s``: on the bench's clock.
     """
 
     image: int
@@ -108,6 +115,7 @@ class ImageFinished:
     statistic: float
     boundary: float
     time_s: float
+    clock_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -109,6 +110,13 @@ class Experiment:
     def clean_accuracy(self) -> float:
         """Of the network computed digitally on the same images."""
         return self.network.accuracy(self.dataset.images, self.dataset.labels)
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Of the weights, and of the images with their labels: SHA-256."""
+        data = hashlib.sha256(np.ascontiguousarray(self.dataset.images, "<f4").tobytes())
+        data.update(np.ascontiguousarray(self.dataset.labels, "<i8").tobytes())
+        return {"model": self.network.digest, "data": data.hexdigest()}
 
     @property
     def transmittance_in(self) -> float:

@@ -152,7 +152,7 @@ class RunLog:
     def _write(self, run_file: Path) -> None:
         file: RotatingFileHandler | None = None
         with contextlib.suppress(OSError):
-            file = _file(run_file.with_suffix(".log"))
+            file = _file(_free(run_file))
         while (line := self._waiting.get()) is not None:
             if file is not None:
                 file.emit(logging.makeLogRecord({"msg": line}))
@@ -174,6 +174,15 @@ class _Quiet(RotatingFileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         pass
+
+
+def _free(run_file: Path) -> Path:
+    """``RUN.log``; where a run was resumed and there is one already, ``RUN-2.log`` and so on."""
+    path, number = run_file.with_suffix(".log"), 1
+    while os.path.lexists(path):
+        number += 1
+        path = run_file.with_name(f"{run_file.stem}-{number}.log")
+    return path
 
 
 def _file(path: Path) -> RotatingFileHandler:

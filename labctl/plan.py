@@ -43,20 +43,21 @@ Step = Prepare | LightOn | BeginImage | Layer | FinishImage
 
 @dataclass(frozen=True)
 class Plan:
-    """``images`` images through ``layers`` layers each; light off follows whatever happens."""
+    """``images`` images through ``layers`` layers each, from the ``first`` on; light off follows whatever happens."""
 
     images: int
     layers: int
+    first: int = 0
 
     def steps(self) -> Iterator[Step]:
         """All steps in order."""
         yield Prepare()
         yield LightOn()
-        for image in range(self.images):
+        for image in range(self.first, self.images):
             yield BeginImage(image)
             for layer in range(self.layers):
                 yield Layer(image, layer)
             yield FinishImage(image)
 
     def __len__(self) -> int:
-        return 2 + self.images * (self.layers + 2)
+        return 2 + (self.images - self.first) * (self.layers + 2)

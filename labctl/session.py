@@ -21,6 +21,7 @@ from labctl.logs import PLAIN_NOTES, Notes, RunLog
 from labctl.plan import Plan
 from labctl.protocol.gates import GateLimits, check_calibration_age
 from labctl.record import RunRecorder
+from labctl.resume import Resumption, load_resumption
 from labctl.safety import unconfirmed
 from labctl.signals import Stopped, asked_first
 from labctl.watchdog import Watchdog
@@ -76,15 +77,27 @@ def run(  # noqa: PLR0913  (keywords of a call that people type)
     return outcome
 
 
-def run_experiment(
+def resume(path: str | Path, *, bus: EventBus | None = None) -> Outcome:
+    """Take up a run where its file ends: the file is all that is needed. Otherwise as :func:`run`."""
+    experiment, resumed = load_resumption(Path(path))
+    outcome = run_experiment(experiment, bus or EventBus(), RunControl(), None, resumed=resumed)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome
+
+
+def run_experiment(  # noqa: PLR0913 - keywords of a call that few make in full
     experiment: Experiment,
     bus: EventBus,
     control: RunControl,
     out_dir: Path | None,
     wall_time: Callable[[], float] = time.time,
     notes: Notes = PLAIN_NOTES,
+    resumed: Resumption | None = None,
 ) -> Outcome:
     """Execute an experiment that was checked. Errors that labctl foresees come back in the outcome, others are raised.
+
+    ``resumed``: what is done of it already; its run file goes on, wherever ``out_dir`` is.
 
     ``wall_time``: seconds since 1970, by which the bench's calibration may have become too old (a GateError).
     ``notes``: what is written beside the run file.
@@ -97,34 +110,41 @@ def run_experiment(
     light off should this one be killed or hang (:mod:`labctl.watchdog`).
     """
     with asked_first(control.abort):
-        return _run(experiment, bus, control, out_dir, wall_time, notes)
+        return _run(experiment, bus, control, out_dir, wall_time, notes, resumed)
 
 
-def _run(
+def _run(  # noqa: PLR0913 - what run_experiment was given
     experiment: Experiment,
     bus: EventBus,
     control: RunControl,
     out_dir: Path | None,
     wall_time: Callable[[], float],
     notes: Notes,
+    resumed: Resumption | None,
 ) -> Outcome:
     recorder = None
+    if resumed is not None:
+        out_dir = resumed.path.parent
     if out_dir is not None:
-        recorder = RunRecorder(out_dir, experiment.run.name, experiment.run.seed)
+        kept = None if resumed is None else (resumed.path, resumed.images)
+        recorder = RunRecorder(out_dir, experiment.run.name, experiment.run.seed, resumed=kept)
         made = recorder
         RunLog(lambda: made.path, notes.level, wall_time).attach(bus)  # first: it hears what a recorder breaks down at
         recorder.attach(bus)
-    ending = _Ending(bus)
+    ending = _Ending(bus, resumed)
     try:
         _check_calibration(experiment.bench, wall_time())
         trips.refuse_tripped(experiment.bench)
         with (
-            RunLedgers(experiment, bus) as ledgers,
+            RunLedgers(experiment, bus, wall_time, resumed) as ledgers,
             _watched(experiment, bus, recorder) as watchdog,
             open_bench(experiment.bench_path, experiment.bench, notes.exchange) as bench,
             _what_stands_is_kept(),
         ):
-            ending.execute(experiment, Engine(experiment, bench, bus, control, ledgers.before_shot, watchdog))
+            if recorder is not None:
+                recorder.note(ledgers.entries())
+            engine = Engine(experiment, bench, bus, control, ledgers.before_shot, watchdog, resumed)
+            ending.execute(experiment, engine)
             if isinstance(ending.error, InterlockError):
                 _keep_trip(experiment.bench, ending.error, wall_time())
     except LabctlError as error:
@@ -198,8 +218,9 @@ def _what_stands_is_kept() -> Iterator[None]:
 class _Ending:
     """Keeps what is known of a run until its last event is published, once."""
 
-    def __init__(self, bus: EventBus) -> None:
+    def __init__(self, bus: EventBus, resumed: Resumption | None) -> None:
         self._bus = bus
+        self._resumed = resumed
         self._engine: Engine | None = None
         self._unsafe: UnsafeState | None = None
         self.lit: tuple[str, ...] = ()
@@ -219,8 +240,9 @@ class _Ending:
     def execute(self, experiment: Experiment, engine: Engine) -> None:
         """Run the plan; what goes wrong is kept, and so is whoever did not confirm that it is dark."""
         self._engine = engine
+        first = 0 if self._resumed is None else self._resumed.images
         try:
-            engine.execute(Plan(experiment.images, len(experiment.network.weights)))
+            engine.execute(Plan(experiment.images, len(experiment.network.weights), first))
         except LabctlError as error:
             self.error = error
         except (Exception, Stopped) as error:

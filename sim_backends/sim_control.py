@@ -96,7 +96,7 @@ class SimControl(ScpiUnit):
 
     @query(":TIME?")
     def _time(self) -> str:
-        return f"{self._control.now():.9f}"
+        return repr(float(self._control.now()))
 
     @command(":TIME:ADVance", Number("S", (0.0, 1e9)))
     def _advance(self, seconds: float) -> None:

@@ -20,6 +20,7 @@ from labctl.cli import (
     ledger_commands,
     model_commands,
     power_command,
+    record_commands,
     reproduce_command,
     run_commands,
     sim_commands,
@@ -60,6 +61,9 @@ app.command()(power_command.power)
 app.command()(reproduce_command.reproduce)
 app.command()(export_commands.export)
 app.command()(export_commands.report)
+app.command()(record_commands.verify)
+app.command()(record_commands.recover)
+app.command()(record_commands.diff)
 bench.command()(bench_commands.check)
 bench.command("list")(bench_discovery.list_)
 bench.command()(bench_discovery.new)

@@ -30,7 +30,7 @@ class RunProgress:
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._name = ""
-        self._images = 0
+        self._images = self._first = 0
         self._started_s = self._drawn_s = clock.now()
         self._last: ImageFinished | None = None
 
@@ -57,7 +57,7 @@ class RunProgress:
             bar.stop()
 
     def _on_started(self, event: RunStarted) -> None:
-        self._name, self._images = event.name, event.images
+        self._name, self._images, self._first = event.name, event.images, event.resumed_at
         self._started_s = self._drawn_s = self._clock.now()
         if self._terminal:
             self._bar = Progress(
@@ -67,7 +67,7 @@ class RunProgress:
                 console=Console(file=sys.stderr),
                 auto_refresh=False,
             )
-            self._task = self._bar.add_task(event.name, total=event.images, live="")
+            self._task = self._bar.add_task(event.name, total=event.images, completed=event.resumed_at, live="")
             self._bar.start()
 
     def _on_image(self, event: ImageFinished) -> None:
@@ -89,7 +89,7 @@ class RunProgress:
     def _describe(self, event: ImageFinished, *, short: bool = False) -> str:
         done, pooled = event.image + 1, event.pooled
         elapsed_s = self._clock.now() - self._started_s
-        rate = done / elapsed_s if elapsed_s > 0 else 0.0
+        rate = (done - self._first) / elapsed_s if elapsed_s > 0 else 0.0
         eta = duration((self._images - done) / rate) if rate else "?"
         accuracy, noise = f"{event.accuracy.value:.1%}", f"{pooled.excess.value:.3g}"
         limit = "" if pooled.threshold is None else f" (alarm {pooled.threshold:.3g})"

@@ -11,10 +11,12 @@ import typer
 from labctl.cli import exits
 from labctl.cli.report import print_json, say, say_error
 from labctl.cli.signals import stopping_in_order
+from labctl.errors import ConfigError
 
 if TYPE_CHECKING:
     from labctl.experiment import Experiment, Forecast
     from labctl.logs import Notes
+    from labctl.resume import Resumption
     from labctl.session import Outcome
 
 #: Where run files go by default, in the working directory.
@@ -48,12 +50,18 @@ def demo(images: Images = None, seed: Seed = None, json: Json = False) -> int:
 
 
 def run(  # noqa: PLR0913 - typer reads the options from the signature
-    run: Annotated[str, typer.Argument(metavar="RUN", help="RUN.toml, or a shipped run: digits, mnist.")],
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="RUN.toml, or a shipped run: digits, mnist.")
+    ] = None,
     bench: Annotated[str | None, typer.Option(help="BENCH.toml, or a shipped bench: ideal, telecom, waveform.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
     images: Images = None,
     seed: Seed = None,
     out: Annotated[Path, typer.Option(help="Folder for the run file.")] = RUNS,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN.h5", help="Go on with the run of this file, which says all that there is to say."),
+    ] = None,
     anywhere: Annotated[
         bool, typer.Option("--anywhere", help="The run file may name files outside its own folder.")
     ] = False,
@@ -69,18 +77,46 @@ def run(  # noqa: PLR0913 - typer reads the options from the signature
     json: Json = False,
 ) -> int:
     """Execute a run: infer images layer by layer, check the returned light, write the run file."""
+    if resume is not None:
+        _refuse_beside_resume(run, bench, data, images, seed, None if out == RUNS else out, anywhere or None)
+        return take_up(resume, _notes(log_level, exchange), dry_run=dry_run, json=json)
+    if run is None:
+        raise ConfigError("neither RUN nor --resume is given", "Name a run: labctl run digits.")
     choice = Choice(run, bench, data, images, seed, out, anywhere, log_level, exchange)
     return forecast(choice, json=json) if dry_run else execute(choice, json=json)
 
 
+def _refuse_beside_resume(*given: object) -> None:
+    if any(each is not None for each in given):
+        raise ConfigError(
+            "--resume goes with --log-level, --exchange, --dry-run and --json alone: the file says which run it is, and"
+            " nothing can be changed",
+            "Leave out RUN and the other options.",
+        )
+
+
+def take_up(file: Path, notes: Notes, *, dry_run: bool, json: bool) -> int:
+    """A run that goes on where its file ends."""
+    from labctl.resume import load_resumption
+
+    experiment, resumed = load_resumption(file.absolute())
+    say(f"{resumed.images} of {experiment.images} images are done")
+    if dry_run:
+        return tell(experiment, resumed, json=json)
+    return carry_out(experiment, file.parent, notes, resumed, json=json)
+
+
 def forecast(choice: Choice, *, json: bool) -> int:
     """Tell what a run will take."""
-    experiment = _load(choice)
+    return tell(_load(choice), None, json=json)
 
+
+def tell(experiment: Experiment, resumed: Resumption | None, *, json: bool) -> int:
+    """What a whole run takes, and whether its ledgers allow what remains of it."""
     from labctl.events import EventBus
     from labctl.ledger.run import RunLedgers
 
-    RunLedgers(experiment, EventBus()).check()
+    RunLedgers(experiment, EventBus(), resumed=resumed).check()
     found: Forecast = experiment.forecast()
     if json:
         print_json(asdict(found))
@@ -92,20 +128,22 @@ def forecast(choice: Choice, *, json: bool) -> int:
 
 def execute(choice: Choice, *, json: bool) -> int:
     """The run itself: progress on standard error, the result on standard output. Returns the exit status."""
-    experiment = _load(choice)
+    notes = _notes(choice.log_level, choice.exchange)
+    return carry_out(_load(choice), choice.out.absolute(), notes, None, json=json)
 
+
+def carry_out(experiment: Experiment, out: Path, notes: Notes, resumed: Resumption | None, *, json: bool) -> int:
+    """With everything loaded and checked."""
     from labctl.cli.progress import RunProgress
     from labctl.clock import SystemClock
     from labctl.engine import RunControl
     from labctl.events import EventBus
     from labctl.session import run_experiment
 
-    notes = _notes(choice)
-
     bus, control = EventBus(), RunControl()
     with stopping_in_order(control.abort) as request, RunProgress(SystemClock()) as progress:
         progress.attach(bus)
-        outcome = run_experiment(experiment, bus, control, choice.out.absolute(), notes=notes)
+        outcome = run_experiment(experiment, bus, control, out, notes=notes, resumed=resumed)
     report(outcome, json=json)
     return exit_status(outcome, request.number)
 
@@ -123,14 +161,13 @@ def _load(choice: Choice) -> Experiment:
     )
 
 
-def _notes(choice: Choice) -> Notes:
-    from labctl.errors import ConfigError
+def _notes(log_level: str, exchange: Path | None) -> Notes:
     from labctl.logs import LEVELS, Notes
 
-    level = next((each for each in LEVELS if each == choice.log_level), None)
+    level = next((each for each in LEVELS if each == log_level), None)
     if level is None:
-        raise ConfigError(f"--log-level {choice.log_level!r} is no level", f"Give one of: {', '.join(LEVELS)}.")
-    return Notes(level, choice.exchange)
+        raise ConfigError(f"--log-level {log_level!r} is no level", f"Give one of: {', '.join(LEVELS)}.")
+    return Notes(level, exchange)
 
 
 def report(outcome: Outcome, *, json: bool) -> None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, Field, TypeAdapter
 
 from labctl.errors import BudgetRefusal
+from labctl.events import LayerMeasured
 from labctl.ledger.book import ROUNDING, Bits, Book, Number, Page, Reserved, damaged
 from labctl.schema import StrictModel
 from labctl.values import Convention
@@ -96,7 +97,8 @@ def row_totals(charges: Sequence[DataCharge]) -> dict[str, tuple[float, float]]:
 
 @dataclass(frozen=True)
 class DataTerms:
-    """What the account must know of a run. ``rows``: digests in run order; ``bits_*``: of one transmission."""
+    """What the account must know of a run. ``rows``: digests in run order; ``bits_*``: of one transmission; ``first``:
+    image of this part, of a run that is taken up again."""
 
     run: str
     simulated: bool
@@ -104,6 +106,7 @@ class DataTerms:
     bits_v1: float
     bits_journal: float
     convention: Convention
+    first: int = 0
 
 
 class DataGuard:
@@ -139,13 +142,31 @@ class DataGuard:
 
     def before_shot(self, image: int, layer: int) -> None:
         """An image counts from its first shot on, with the figure of its worst layer."""
-        self._begun = max(self._begun, image + 1)
+        self._begun = max(self._begun, image + 1 - self._terms.first)
 
     def settle(self) -> None:
         """Enter how far the run came."""
         with self._book.turn() as page:
             data_charges(page, self._book.path)
             self._book.add(page, DataSettled(time=self._now(), of=self._number, images=self._begun))
+
+    @property
+    def number(self) -> int:
+        """Of the reservation in the book."""
+        return self._number
+
+    def settle_killed(self, number: int, images: int, layers: Sequence[LayerMeasured]) -> None:
+        """For a program that was killed: the images that its file holds, and one that may have been under way.
+
+        A reservation that is settled, or is another run's, is left alone.
+        """
+        with self._book.turn() as page:
+            data_charges(page, self._book.path)
+            settled = [entry.of for entry in page.entries if isinstance(entry, DataSettled)]
+            reserved = page.entries[number] if 0 <= number < len(page.entries) else None
+            if isinstance(reserved, DataReserved) and reserved.run == self._terms.run and number not in settled:
+                begun = min(images + 1, reserved.images)
+                self._book.add(page, DataSettled(time=self._now(), of=number, images=begun))
 
     def _refuse(self, page: Page) -> None:
         terms, which = self._terms, 0 if self._terms.convention == "v1" else 1

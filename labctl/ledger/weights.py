@@ -128,7 +128,8 @@ class WeightsTerms:
 
     ``model``: digest of the weights; ``layers``, ``receiver``, ``confidence``: what the bound is computed with;
     ``transmissions``: how often an image has each layer's weights sent; ``planned``: bits per weight and transmission,
-    by layer, that an honest run will be found to leak at most.
+    by layer, that an honest run will be found to leak at most. Of a run that is taken up again: ``first``, the first
+    image of this part, and ``known``, the sums of each layer's light in the images before it.
     """
 
     run: str
@@ -141,6 +142,8 @@ class WeightsTerms:
     planned: tuple[float, ...]
     receiver: Receiver
     confidence: float
+    first: int = 0
+    known: tuple[ResidualSums, ...] = ()
 
 
 class WeightsGuard:
@@ -151,7 +154,7 @@ class WeightsGuard:
         self._budget = budget
         self._terms = terms
         self._now = now
-        self._sums = [ResidualSums() for _ in terms.layers]
+        self._sums = list(terms.known) or [ResidualSums() for _ in terms.layers]
         self._sent = [0 for _ in terms.layers]
         self._rates = list(terms.planned)
         self._begun = 0
@@ -186,7 +189,7 @@ class WeightsGuard:
         needed = (self._sent[layer] + self._terms.transmissions[layer]) * self._rates[layer]
         if needed > self._reserved[layer] * (1 + ROUNDING):
             self._raise(layer, needed)
-        self._begun = image + 1
+        self._begun = image + 1 - self._terms.first
         self._flying = layer
 
     def on_layer(self, event: LayerMeasured) -> None:
@@ -220,6 +223,40 @@ class WeightsGuard:
         for layer, (old, new) in enumerate(zip(others, bits, strict=True)):
             if old + new > self._budget * (1 + ROUNDING):
                 raise BudgetSpent(self._told(layer, old + new, old, "has brought"), _REMEDY)
+
+    @property
+    def number(self) -> int:
+        """Of the reservation in the book."""
+        return self._number
+
+    def settle_killed(self, number: int, images: int, layers: Sequence[LayerMeasured]) -> None:
+        """For a program that was killed: what its file holds, and one image that may have been under way, wholly taken.
+
+        A reservation that is settled, or is another run's, is left alone.
+        """
+        terms = self._terms
+        for event in layers:
+            self.on_layer(event)
+        lost = terms.transmissions if images < terms.images else (0,) * len(terms.layers)
+        taken = [
+            count * weight_leakage(layer.mean_photons, 0.0, 0.0) / 2
+            for count, layer in zip(lost, terms.layers, strict=True)
+        ]
+        entry = WeightsSettled(
+            time=self._now(),
+            of=number,
+            images=min(images + 1, terms.images),
+            transmissions=[sent + more for sent, more in zip(self._sent, lost, strict=True)],
+            bits_per_weight=[
+                sent * rate + more for sent, rate, more in zip(self._sent, self._rates, taken, strict=True)
+            ],
+        )
+        with self._book.turn() as page:
+            for charge in weights_charges(page, self._book.path):
+                mine = (charge.reserved.run, charge.reserved.model) == (terms.run, terms.model)
+                if charge.number == number and mine and not charge.settled:
+                    self._book.add(page, entry)
+                    return
 
     def _refuse(self, page: Page) -> None:
         others = self._others(page)

@@ -21,7 +21,7 @@ from labctl.errors import RecordError
 from labctl.record import plain
 
 #: What can be asked for: functions of a path, by name.
-TASKS: Final = {"open_run": "labctl.record.reader:open_run"}
+TASKS: Final = {name: f"labctl.record.reader:{name}" for name in ("open_run", "read_run")}
 #: Open files of a child: the pipe, the run file, and what libraries want.
 FILES: Final = 32
 #: Longest request, bytes.

@@ -1,7 +1,7 @@
 """Reads a run file: finished, still growing, or left by a killed process.
 
 Foreign files are not trusted: links to other files, external and virtual storage, filters and object types are refused,
-and sizes are checked before anything is read.
+sizes are checked before anything is read, and what does not agree with its checksum is no run.
 """
 
 from __future__ import annotations
@@ -19,11 +19,19 @@ from numpy.typing import NDArray
 
 from labctl.errors import RecordError
 from labctl.events import AdversaryResult, AlarmRaised, LightOff, RunFinished, RunStarted, Status, Verdict
-from labctl.record import attributes, schema
+from labctl.record import attributes, checksums, schema
 from labctl.values import SafeState, Snapshot
 
 #: Largest dataset that is read.
 MAX_BYTES = 2**31
+#: How often a file that grows is read before what is wrong with it is believed.
+ATTEMPTS = 3
+#: What is said of a group that was changed.
+DAMAGED_HEAD = "the head (configuration, instruments, calibration) does not agree with its checksum"
+DAMAGED_PROVENANCE = "the provenance does not agree with its checksum"
+DAMAGED_RESULT = "the result does not agree with its checksum"
+#: Damaged rows that are told by number.
+TOLD = 8
 _REMEDY = "Is this a run file of labctl, complete and unchanged?"
 
 Columns = Mapping[str, NDArray[Any]]
@@ -37,7 +45,9 @@ class Run:
     layer, which may be one row ahead when the run ended within an image; ``units``: unit of each column, by
     "images/<column>" and "layers/<column>". ``finished`` is None while the run goes on, and stays so when its process
     was killed. ``recovered``: what a curious server found of the first images, shape (images, height, width), and
-    ``overlaps``: how well, of all, shape (images,); None where there was none.
+    ``overlaps``: how well, of all, shape (images,); None where there was none. ``damage``: what does not agree with its
+    checksum, in words, where it was asked for in spite of that; ``whole``: rows before the first such row, of each
+    table; ``verified``: whether there are checksums at all.
     """
 
     path: Path
@@ -52,6 +62,9 @@ class Run:
     light_off: LightOff | None
     overlaps: NDArray[Any] | None = None
     recovered: NDArray[Any] | None = None
+    damage: tuple[str, ...] = ()
+    whole: tuple[int, ...] = ()
+    verified: bool = True
 
     @property
     def doubtful(self) -> NDArray[np.bool_]:
@@ -63,7 +76,26 @@ class Run:
 
 def open_run(path: Path) -> Run:
     """Read a run file. Raises RecordError when it is missing, damaged, or something else."""
-    file = _open(path)
+    run = read_run(path)
+    if not run.damage:
+        return run
+    more = f" (and {len(run.damage) - 1} more)" if len(run.damage) > 1 else ""
+    raise RecordError(
+        f"{path}: {run.damage[0]}{more}", "'labctl verify' tells all of it, 'labctl recover' keeps what is whole."
+    )
+
+
+def read_run(path: Path) -> Run:
+    """The same, with what does not agree with its checksum told instead of refused."""
+    for _ in range(ATTEMPTS - 1):
+        run = _read_run(path)
+        if not (run.damage and run.status == "running"):
+            return run
+    return _read_run(path)  # a writer may have been at work on what was read
+
+
+def _read_run(path: Path) -> Run:
+    file = open_file(path)
     try:
         with file:
             return _read(path, file)
@@ -73,7 +105,7 @@ def open_run(path: Path) -> Run:
         raise RecordError(f"{path}: cannot be read as a run ({error})", _REMEDY) from error
 
 
-def _open(path: Path) -> h5py.File:
+def open_file(path: Path) -> h5py.File:
     """A finished file opens plainly; one that grows, or whose writer was killed, as its reader."""
     if not path.is_file():
         raise RecordError(f"{path}: no such file", "Check the path.")
@@ -99,37 +131,96 @@ def _read(path: Path, file: h5py.File) -> Run:
     head = {key: file.attrs[key] for key in ("format", "format_version", "status")}
     if head["format"] != schema.FORMAT:
         raise RecordError("HDF5, but not a run file", _REMEDY)
-    if int(head["format_version"]) != schema.FORMAT_VERSION:
+    version = int(head["format_version"])
+    if version not in (schema.FORMAT_VERSION, schema.WITHOUT_CHECKSUMS):
         raise RecordError(
-            f"format version {head['format_version']} is not {schema.FORMAT_VERSION}",
+            f"format version {version} is not {schema.FORMAT_VERSION}",
             "Read it with the labctl that wrote it.",
         )
     provenance = attributes.get(_group(file, schema.PROVENANCE))
     started = _started(file, str(provenance["software"]))
-    committed = [int(rows) for rows in _dataset(file, schema.COMMITTED)[()]]
-    images, units = _table(_group(file, schema.IMAGES), schema.image_columns(started.classes), committed[0])
-    found = {f"images/{name}": unit for name, unit in units.items()}
-    layers = []
-    for number, rows in enumerate(committed[1:]):
-        table, units = _table(_group(_group(file, schema.LAYERS), str(number)), schema.LAYER_COLUMNS, rows)
-        layers.append(table)
-        found |= {f"layers/{name}": unit for name, unit in units.items()}
+    tables = _Tables(file, version)
+    images = tables.read(_group(file, schema.IMAGES), schema.image_columns(started.classes))
+    layers = [
+        tables.read(_group(_group(file, schema.LAYERS), str(number)), schema.LAYER_COLUMNS)
+        for number in range(len(started.layer_shapes))
+    ]
+    found = tables.read(_group(file, schema.RECOVERY), schema.RECOVERY_COLUMNS) if schema.RECOVERY in file else None
     result = _group(file, schema.RESULT) if schema.RESULT in file else None
-    overlaps, recovered = (None, None) if result is None else _recovered(result)
+    if (head["status"] == "running") != (result is None):
+        raise RecordError(f"a run that is {head['status']!r} does not fit the result that is there or not", _REMEDY)
+    recovered = None if result is None else _recovered(result)
     return Run(
         path=path,
         status=_one_of(head["status"], Status),
         started=started,
         images=images,
         layers=tuple(layers),
-        units=found,
-        provenance=provenance,
+        units=tables.units,
+        provenance={key: value for key, value in provenance.items() if key != schema.CHECKSUM},
         finished=None if result is None else _finished(result),
         alarm=None if result is None else _alarm(result),
         light_off=_light_off(file),
-        overlaps=overlaps,
+        overlaps=None if found is None else found[schema.OVERLAPS],
         recovered=recovered,
+        damage=(*tables.damage, *([] if version == schema.WITHOUT_CHECKSUMS else _damaged_groups(file))),
+        whole=tuple(tables.whole),
+        verified=version != schema.WITHOUT_CHECKSUMS,
     )
+
+
+class _Tables:
+    """The tables of a file one after the other, as far as their rows count."""
+
+    def __init__(self, file: h5py.File, version: int) -> None:
+        self._checked = version != schema.WITHOUT_CHECKSUMS
+        self._counts = [int(rows) for rows in _dataset(file, schema.COMMITTED)[()]]
+        self.units: dict[str, str] = {}
+        self.damage: list[str] = []
+        self.whole: list[int] = []
+        self._uncertain = self._checked and self._counts.pop() != checksums.of_counts(self._counts)
+        if self._uncertain:
+            self.damage.append("the numbers of rows that count do not agree with their checksum")
+
+    def read(self, group: h5py.Group, columns: Sequence[schema.Column]) -> Columns:
+        """All columns of the next table."""
+        known = len(_dataset(group, columns[0].name))
+        rows = self._counts.pop(0) if self._counts else known
+        if self._uncertain:
+            rows = known  # those that do not count are not whole, or whole all the same
+        found, units = _table(group, self._known(columns), rows)
+        kind = "layers" if str(group.name).startswith("/layers/") else str(group.name)[1:]
+        self.units |= {f"{kind}/{name}": unit for name, unit in units.items()}
+        self.whole.append(self._check(group, columns, found, rows) if self._checked else rows)
+        return found
+
+    def _known(self, columns: Sequence[schema.Column]) -> Sequence[schema.Column]:
+        """Files without checksums lack more."""
+        return columns if self._checked else [each for each in columns if each.name not in schema.LATER_COLUMNS]
+
+    def _check(self, group: h5py.Group, columns: Sequence[schema.Column], found: Columns, rows: int) -> int:
+        """How many rows come before the first that is damaged."""
+        stored = _table(group, [schema.CRC_COLUMN], rows)[0][schema.CRC]
+        due = checksums.of_rows(str(group.name), 0, checksums.packed_columns(columns, found, rows))
+        wrong = np.flatnonzero(stored != due)
+        if not len(wrong):
+            return rows
+        said = ", ".join(map(str, wrong[:TOLD])) + (", ..." if len(wrong) > TOLD else "")
+        self.damage.append(f"{group.name}: {len(wrong)} of {rows} rows do not agree with their checksum: {said}")
+        return int(wrong[0])
+
+
+def _damaged_groups(file: h5py.File) -> list[str]:
+    """Head, provenance and result, as far as they do not agree with their checksums."""
+    found = []
+    for said, holder, due in (
+        (DAMAGED_HEAD, "/", checksums.of_head),
+        (DAMAGED_PROVENANCE, schema.PROVENANCE, checksums.of_provenance),
+        (DAMAGED_RESULT, schema.RESULT, checksums.of_end),
+    ):
+        if holder in file and file[holder].attrs.get(schema.CHECKSUM) != due(file):
+            found.append(said)
+    return found
 
 
 def _started(file: h5py.File, software: str) -> RunStarted:
@@ -149,7 +240,14 @@ def _started(file: h5py.File, software: str) -> RunStarted:
         snapshots={name: attributes.get(_group(instruments, name)) for name in instruments},
         calibration={key: float(value) for key, value in attributes.get(_group(file, schema.CALIBRATION)).items()},
         software=software,
+        digests=_digests(config),
     )
+
+
+def _digests(config: h5py.Group) -> dict[str, str]:
+    if schema.DIGESTS not in config:
+        return {}
+    return {key: str(value) for key, value in attributes.get(_group(config, schema.DIGESTS)).items()}
 
 
 def _finished(result: h5py.Group) -> RunFinished:
@@ -192,11 +290,10 @@ def _adversary(result: h5py.Group) -> AdversaryResult | None:
     )
 
 
-def _recovered(result: h5py.Group) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+def _recovered(result: h5py.Group) -> NDArray[Any] | None:
     if schema.RECOVERY not in result:
-        return None, None
-    group = _group(result, schema.RECOVERY)
-    return _dataset(group, schema.OVERLAPS)[()], _dataset(group, "pictures")[()]
+        return None
+    return cast("NDArray[Any]", _dataset(_group(result, schema.RECOVERY), "pictures")[()])
 
 
 def _alarm(result: h5py.Group) -> AlarmRaised | None:

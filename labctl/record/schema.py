@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from labctl.events import ImageFinished, LayerMeasured
 
 FORMAT = "labctl run"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+#: Files of this version have no checksums; they are read, and cannot be verified.
+WITHOUT_CHECKSUMS = 1
 
-#: Rows that each table has for certain; written after the rows themselves.
+#: Rows that each table has for certain, and their CRC-32; written after the rows themselves.
 COMMITTED = "committed"
+#: Attribute of the groups that have one, and the column of a table that holds each row's.
+CHECKSUM = "checksum"
+CRC = "crc"
 CONFIG = "config"
 PROVENANCE = "provenance"
 INSTRUMENTS = "instruments"
@@ -23,6 +28,7 @@ ATTACK = "attack"
 RECOVERY = "recovery"
 OVERLAPS = "overlaps"
 SAFE_STATE = "safe_state"
+DIGESTS = "digests"
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,8 @@ def image_columns(classes: int) -> tuple[Column, ...]:
         Column("transmittance_high", "f8", "1", "upper end of its confidence interval"),
         Column("statistic", "f8", "1", "statistic of the sequential test"),
         Column("boundary", "f8", "1", "the statistic at which the alarm goes off"),
-        Column("time_s", "f8", "s", "the bench's clock when the image was finished"),
+        Column("time_s", "f8", "s", "the bench's clock when the image was finished, from light on"),
+        Column("clock_s", "f8", "s", "the same from the clock's own origin, which a resumed run goes on from"),
         Column("scores", "f8", "1", "the client's outputs, one per class", classes),
     )
 
@@ -94,6 +101,7 @@ def image_row(event: ImageFinished) -> Sequence[float]:
         event.statistic,
         event.boundary,
         event.time_s,
+        event.clock_s,
         *event.scores,
     )
 
@@ -106,7 +114,14 @@ LAYER_COLUMNS = (
     Column("sum_rr", "f8", "SNU", "sum of r^2"),
     Column("excess", "f8", "SNU", "excess noise per mode of this layer of this image alone"),
     Column("transmittance", "f8", "1", "transmittance of this layer of this image alone"),
+    Column("turned", "f8", "SNU", "sum of q^2/S over the stretches of rows whose phase was looked at"),
+    Column("stretches", "i8", "1", "how many these were"),
 )
+#: Columns that files without checksums have not.
+LATER_COLUMNS = ("clock_s", "turned", "stretches")
+
+#: The checksum of each row, which every table has beside its columns.
+CRC_COLUMN = Column(CRC, "u4", "1", "CRC-32 of the row's other columns, its number and its table")
 
 #: Columns of ``/recovery``, in a run whose server looks for the data.
 RECOVERY_COLUMNS = (Column(OVERLAPS, "f8", "1", "|<z found, z>|^2 of the mode that the server found"),)
@@ -121,4 +136,6 @@ def layer_row(event: LayerMeasured) -> Sequence[float]:
         event.sum_rr,
         event.excess,
         event.transmittance,
+        event.turned,
+        event.stretches,
     )

@@ -21,6 +21,6 @@ def test_order() -> None:
 
 
 def test_length() -> None:
-    for images, layers in ((1, 1), (3, 2), (0, 2)):
-        plan = Plan(images, layers)
+    for images, layers, first in ((1, 1, 0), (3, 2, 0), (0, 2, 0), (3, 2, 1), (3, 2, 3)):
+        plan = Plan(images, layers, first)
         assert len(plan) == len(list(plan.steps()))

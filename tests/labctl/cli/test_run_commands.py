@@ -58,8 +58,17 @@ class FakeLab:
         self.loaded = (run, options)
         return FakeExperiment()
 
-    def run(self, experiment: object, bus: EventBus, control: RunControl, out: Path | None, notes: Notes) -> Outcome:
-        self.out, self.notes = out, notes
+    def run(
+        self,
+        experiment: object,
+        bus: EventBus,
+        control: RunControl,
+        out: Path | None,
+        *,
+        notes: Notes,
+        resumed: object = None,
+    ) -> Outcome:
+        self.out, self.notes, self.resumed = out, notes, resumed
         for event in self.events:
             bus.publish(event)
         self.during(control)

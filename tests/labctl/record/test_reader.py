@@ -19,12 +19,13 @@ from labctl.events import (
     EventBus,
     RecoveryResult,
 )
-from labctl.record import RunRecorder, open_run
+from labctl.record import open_run
+from labctl.record.writer import RunWriter
 from tests.labctl import sample_run
 
 
 def record(folder: Path, events: list[Event]) -> Path:
-    writer, bus = RunRecorder(folder, "sample", 7), EventBus()
+    writer, bus = RunWriter(folder, "sample", 7), EventBus()
     writer.attach(bus)
     for event in events:
         bus.publish(event)

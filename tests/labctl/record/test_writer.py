@@ -18,8 +18,9 @@ import pytest
 from labctl.clock import SteppedClock
 from labctl.errors import RecordError
 from labctl.events import AdversaryResult, DataRecovered, Event, EventBus, RecoveryResult
-from labctl.record import RunRecorder, open_run
+from labctl.record import open_run
 from labctl.record.schema import PROVENANCE
+from labctl.record.writer import RunWriter
 from tests.labctl import sample_run
 from tests.labctl.parties.scan import arrays
 from tests.labctl.run_files import differences
@@ -28,8 +29,8 @@ NOON_S = 1_770_292_800.0  # 2026-02-05T12:00:00Z
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def recorder(folder: Path, name: str = "sample", seed: int = 7, **changes: Any) -> RunRecorder:
-    return RunRecorder(folder, name, seed, **({"wall_time": lambda: NOON_S, "clock": SteppedClock()} | changes))
+def recorder(folder: Path, name: str = "sample", seed: int = 7, **changes: Any) -> RunWriter:
+    return RunWriter(folder, name, seed, **({"wall_time": lambda: NOON_S, "clock": SteppedClock()} | changes))
 
 
 def record(folder: Path, events: Iterable[Event], **changes: Any) -> Path:
@@ -67,7 +68,7 @@ def test_same_seed_same_contents_except_provenance(tmp_path: Path) -> None:
 def test_every_column_has_unit_and_meaning(tmp_path: Path) -> None:
     with h5py.File(record(tmp_path, sample_run.whole_run(3)), "r") as file:
         datasets = [*file["images"].values(), *file["layers/0"].values(), *file["layers/1"].values()]
-        assert len(datasets) == 20 + 6 + 6
+        assert len(datasets) == (21 + 1) + 2 * (6 + 1)
         assert all(each.attrs["unit"] in ("1", "s", "SNU") and each.attrs["meaning"] for each in datasets)
         assert file["images/scores"].shape == (3, 10)
         assert file["images/excess"].attrs["unit"] == "SNU"
@@ -120,10 +121,10 @@ KILLED = """
 import signal, sys
 from pathlib import Path
 from labctl.events import EventBus
-from labctl.record import RunRecorder
+from labctl.record.writer import RunWriter
 from tests.labctl import sample_run
 from tests.labctl.run_files import differences
-writer, bus = RunRecorder(Path(sys.argv[1]), "sample", 7), EventBus()
+writer, bus = RunWriter(Path(sys.argv[1]), "sample", 7), EventBus()
 writer.attach(bus)
 events = list(sample_run.images(10_000))
 bus.publish(sample_run.started())
@@ -185,11 +186,11 @@ def test_a_full_disk_stops_before_the_file_breaks(tmp_path: Path, monkeypatch: p
     writer.attach(bus)
     bus.publish(sample_run.started())
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10_000_000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=900_000))
     *before, sixty_fourth = sample_run.images(64)
     for event in before:
         bus.publish(event)
-    with pytest.raises(RecordError, match="10 MiB are free"):
+    with pytest.raises(RecordError, match="only 1 MiB are free"):
         bus.publish(sixty_fourth)
     bus.publish(sample_run.finished(64, status="failed", verdict=None, cause="disk full"))
     assert writer.path is not None
