@@ -111,11 +111,10 @@ def open_file(path: Path) -> h5py.File:
         raise RecordError(f"{path}: no such file", "Check the path.")
     try:
         return h5py.File(path, "r")
-    except (OSError, RuntimeError, ValueError) as error:
-        if not _being_written(path):  # HDF5 waits for minutes for the writer of a file that is only damaged
-            raise RecordError(f"{path}: not a readable HDF5 file ({error})", _REMEDY) from None
+    except (OSError, RuntimeError, ValueError):
+        written = _being_written(path)  # HDF5 waits for minutes for the writer of a file that is only damaged
     try:
-        return h5py.File(path, "r", swmr=True)
+        return h5py.File(path, "r", swmr=written)  # its end may have been written meanwhile
     except (OSError, RuntimeError, ValueError) as error:
         raise RecordError(f"{path}: not a readable HDF5 file ({error})", _REMEDY) from None
 

@@ -76,7 +76,8 @@ def test_a_run_that_was_stopped(tmp_path: Path, whole: Path, stop: Callable[[Eve
     assert plain_differences(whole, path) == []
     done = started[0].resumed_at
     assert open_run(path).provenance["resumed"].endswith(f"after {done} images")
-    assert list(tmp_path.iterdir()) == [path]
+    logs = [path.with_suffix(".log"), path.with_name(f"{path.stem}-2.log")]
+    assert sorted(tmp_path.iterdir()) == sorted([path, *logs])
     with pytest.raises(ConfigError, match="the run is complete"):
         resume(path)
 

@@ -146,7 +146,7 @@ def test_what_another_program_has_by_now_is_left_to_it(job: Job, capfd: pytest.C
         assert clock.now() >= watchdog.LOCKS_S, "locks are given time to become free"
         assert calls("open") == []
         said = capfd.readouterr().err
-        assert f"laser: -c {job.bench_path} (process {other.pid}) has it now" in said
+        assert f"laser: python {job.bench_path} (process {other.pid}) has it now" in said
         assert "all but laser, server_awg" in said
     finally:
         other.kill()

@@ -183,7 +183,7 @@ def test_without_its_data_set_a_line_says_why(
 
 
 @pytest.mark.mnist
-def test_a_model_s_own_data_set_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_s_own_data_set_is_taken(mnist_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(printed(capsys, "optimise", "--json"))
     assert found["no_accuracy"] is None
     accuracy = found["accuracy"]

@@ -137,7 +137,7 @@ def test_a_file_that_announces_more_than_it_holds(tmp_path: Path) -> None:
 
 
 def test_every_task_is_there() -> None:
-    assert set(apart_process.TASKS) == {"open_run"}
+    assert set(apart_process.TASKS) == {"open_run", "read_run"}
 
 
 def test_an_interrupt_does_not_leave_an_answer_for_the_next_file(

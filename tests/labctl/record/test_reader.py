@@ -19,7 +19,7 @@ from labctl.events import (
     EventBus,
     RecoveryResult,
 )
-from labctl.record import open_run
+from labctl.record import layout, open_run
 from labctl.record.writer import RunWriter
 from tests.labctl import sample_run
 
@@ -198,6 +198,7 @@ def test_warnings_come_back(tmp_path: Path) -> None:
     assert open_run(path).finished == ended
     with h5py.File(path, "r+") as file:
         del file["result"].attrs["warnings"]  # as in files from before there were any
+        layout.seal_end(file)
     found = open_run(path).finished
     assert found is not None
     assert found.warnings == ()

@@ -68,7 +68,7 @@ def test_same_seed_same_contents_except_provenance(tmp_path: Path) -> None:
 def test_every_column_has_unit_and_meaning(tmp_path: Path) -> None:
     with h5py.File(record(tmp_path, sample_run.whole_run(3)), "r") as file:
         datasets = [*file["images"].values(), *file["layers/0"].values(), *file["layers/1"].values()]
-        assert len(datasets) == (21 + 1) + 2 * (6 + 1)
+        assert len(datasets) == (21 + 1) + 2 * (8 + 1)
         assert all(each.attrs["unit"] in ("1", "s", "SNU") and each.attrs["meaning"] for each in datasets)
         assert file["images/scores"].shape == (3, 10)
         assert file["images/excess"].attrs["unit"] == "SNU"
