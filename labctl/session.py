@@ -204,8 +204,12 @@ YOUNG_OBJECTS = 20_000
 
 @contextmanager
 def _what_stands_is_kept() -> Iterator[None]:
-    """Spares the garbage collector from going through libraries and instruments again and again."""
+    """Spares the garbage collector from going through libraries and instruments again and again.
+
+    What the run before left behind goes first: frozen, it would stay, and a program of many runs would grow.
+    """
     thresholds = gc.get_threshold()
+    gc.collect()
     gc.freeze()
     gc.set_threshold(max(YOUNG_OBJECTS, thresholds[0]), *thresholds[1:])
     try:
