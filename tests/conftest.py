@@ -15,8 +15,8 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("MPLBACKEND", "Agg")
-# A bench made dark in a test ends no program but those of the same tests.
-os.environ.setdefault("LABCTL_LOCKS", tempfile.mkdtemp(prefix="labctl-test-locks-"))
+# A bench made dark in a test ends no program but those that this very process started.
+os.environ["LABCTL_LOCKS"] = tempfile.mkdtemp(prefix="labctl-test-locks-")  # each worker its own
 
 _MNIST_VARIABLE = "LABCTL_MNIST"
 _THREAD_GRACE_S = 2.0

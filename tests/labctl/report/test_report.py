@@ -18,7 +18,8 @@ import pytest
 
 from labctl.errors import RecordError
 from labctl.events import AdversaryResult, AttackResult, Event, EventBus, RecoveryResult
-from labctl.record import Run, RunRecorder, open_run
+from labctl.record import Run, open_run
+from labctl.record.writer import RunWriter
 from labctl.report import export_csv, page
 from labctl.report.figures import figures
 from tests.labctl import sample_run
@@ -27,7 +28,7 @@ EVIL = "<script>alert('x')</script>\"'&\u202e$\\frac{1}{"
 
 
 def recorded(folder: Path, events: Iterable[Event]) -> Run:
-    writer, bus = RunRecorder(folder, "sample", 7), EventBus()
+    writer, bus = RunWriter(folder, "sample", 7), EventBus()
     writer.attach(bus)
     for event in events:
         bus.publish(event)
