@@ -4,6 +4,7 @@
 # make bench   throughput of the simulated path beside the bare physics kernel
 # make bench-waveform   throughput of the waveform mode
 # make bench-serve   the simulated bench over TCP beside the one in process
+# make bench-window   the window while a full-speed run goes on
 # make bench-drivers    what drivers cost beside raw pyvisa
 # make bench-record   what crash-safe writing costs beside raw HDF5
 # make soak    the long run
@@ -30,7 +31,8 @@ export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: demo test lint pytest bench bench-waveform bench-serve bench-drivers bench-record soak lock clean env test-env
+.PHONY: demo test lint pytest bench bench-waveform bench-serve bench-drivers bench-record bench-window soak lock clean \
+    env test-env
 .NOTPARALLEL:
 
 demo: env
@@ -66,6 +68,9 @@ bench-drivers: env
 
 bench-record: env
 	$(BIN)/python benchmarks/record.py $(BENCH_ARGS)
+
+bench-window: env
+	$(BIN)/python benchmarks/window.py $(BENCH_ARGS)
 
 soak: env
 	$(BIN)/python benchmarks/soak.py $(SOAK_ARGS)

@@ -21,6 +21,7 @@ from labctl.events import (
     LayerMeasured,
     LightOff,
     NoiseCheck,
+    ReceiverSamples,
     RunStarted,
     StateChanged,
 )
@@ -37,6 +38,8 @@ from labctl.version import __version__
 Ask = Callable[[int, int], None]
 #: How often a paused engine looks whether it was aborted, seconds.
 PAUSE_POLL_S = 0.2
+#: Samples of each quadrature in one look at the server's receiver.
+LOOK_SAMPLES = 4096
 
 
 class RunControl:
@@ -46,6 +49,7 @@ class RunControl:
         self._go = threading.Event()
         self._go.set()
         self._reason: str | None = None
+        self._look = False
 
     def pause(self) -> None:
         """Hold before the next step."""
@@ -59,6 +63,15 @@ class RunControl:
         """End the run before the next step; the first reason counts. Takes no lock, so a signal handler may call it."""
         if self._reason is None:
             self._reason = reason
+
+    def ask_samples(self) -> None:
+        """Have the next shot's light at the server's receiver published, once."""
+        self._look = True
+
+    def take_look(self) -> bool:
+        """Whether samples were asked for since the last time; asked by the engine after each shot."""
+        look, self._look = self._look, False
+        return look
 
     @property
     def paused(self) -> bool:
@@ -301,6 +314,8 @@ class Engine:
             self._shots += 1
         if assembly.curious is not None and step.layer == 0:
             self._bus.publish(self._referee.compare(step.image, assembly.curious.take_guess()))
+        if self._control.take_look():
+            self._bus.publish(self._heard(step))
         single, verdict = assembly.verifier.add(step.layer, sums)
         self._bus.publish(
             LayerMeasured(
@@ -323,6 +338,13 @@ class Engine:
         assembly.server.judge(not stop)
         if not assembly.client.may_continue():
             raise Alarm
+
+    def _heard(self, step: Layer) -> ReceiverSamples:
+        bench = self._experiment.bench
+        residual = self._assembly.server.residual(LOOK_SAMPLES)
+        return ReceiverSamples(
+            step.image, step.layer, residual, bench.bin_rate, self._assembly.verifier.receiver.sigma0_sq
+        )
 
     def _finish(self, step: FinishImage) -> None:
         assembly, dataset = self._assembly, self._experiment.dataset

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from labctl.values import SafeState, Snapshot
 
 Verdict = Literal["accepted", "alarm", "aborted"]
@@ -227,12 +230,28 @@ class RunFinished:
     doubtful: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class ReceiverSamples:
+    """A look at the server's receiver, for those who asked for one (:meth:`labctl.engine.RunControl.ask_samples`).
+
+    ``residual``: float32, shape (2, N): of each quadrature what came back beyond the share of what was launched, in
+    order of arrival without the guard bins, sqrt(SNU). ``vacuum``: variance with the signal port dark, SNU.
+    """
+
+    image: int
+    layer: int
+    residual: NDArray[np.float32]
+    bin_rate_hz: float
+    vacuum: float
+
+
 Event = (
     RunStarted
     | LayerMeasured
     | ImageFinished
     | ImagesDoubtful
     | DataRecovered
+    | ReceiverSamples
     | AlarmRaised
     | StateChanged
     | LightOff

@@ -9,6 +9,10 @@ from typing import Any
 from labctl.errors import LabctlError
 from labctl.events import AdversaryResult, Interval, Leakage, NoiseCheck, RunFinished, RunStarted
 
+#: The paper's headline (arXiv:2408.05629): bits per mode of the weights, bits of the data by the first version's bound.
+WEIGHTS_LIMIT = 0.1
+DATA_LIMIT = 0.01
+
 
 def summary(finished: RunFinished, started: RunStarted, run_file: Path | None) -> dict[str, Any]:
     """The result object, of JSON types only: what was not measured, or is not a finite number, is None.

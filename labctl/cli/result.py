@@ -11,10 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from labctl.events import AdversaryResult, Interval, NoiseCheck, RunFinished, RunStarted
+from labctl.summary import DATA_LIMIT, WEIGHTS_LIMIT
 
-#: The paper's headline (arXiv:2408.05629): bits per mode of the weights, bits of the data by the first version's bound.
-WEIGHTS_LIMIT = 0.1
-DATA_LIMIT = 0.01
 #: Columns where standard output is no terminal.
 PLAIN_WIDTH = 110
 _VERDICTS = {"accepted": "bold green", "alarm": "bold red", "aborted": "bold yellow"}

@@ -96,6 +96,7 @@ class Server:
         self._sent: list[Sent] = []
         self._due: tuple[int, int] | None = None
         self._unjudged = ResidualSums()
+        self._last: tuple[Sent, Sequence[Quadrature], ResidualSums] | None = None
 
     def prepare(self, gain: float, mean_photons: float) -> None:
         """Encode and load all layers (section 2), and state the terms."""
@@ -132,9 +133,27 @@ class Server:
         if self._unjudged.n_samples >= JUDGED_SAMPLES:
             judged, self._unjudged = self._unjudged, ResidualSums()
             self._refuse_lost_light(judged)
+        self._last = (sent, heard, sums)
         if self._curious is not None and returned.layer == 0:
             self._curious.hear(sent.quadratures, heard)
         return sums
+
+    def residual(self, most: int) -> NDArray[np.float32]:
+        """Of the last shot, what came back beyond its share of what was launched: shape (2, N), sqrt(SNU).
+
+        The first N <= ``most`` of each quadrature, in order of arrival, guard bins left out.
+        """
+        if self._last is None:
+            return np.empty((2, 0), np.float32)
+        sent, heard, sums = self._last
+        share = np.float32(sums.sr / sums.ss)
+        return np.stack(
+            [
+                np.multiply(r.samples.reshape(-1)[:most], np.float32(r.unit_snu), dtype=np.float32)
+                - share * s.reshape(-1)[:most]
+                for s, r in zip(sent.quadratures, heard, strict=True)
+            ]
+        )
 
     def _refuse_lost_light(self, sums: ResidualSums) -> None:
         residual = (sums.rr - sums.sr**2 / sums.ss) / sums.n_samples

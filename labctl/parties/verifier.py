@@ -97,6 +97,11 @@ class Verifier:
         self._agreement = replace(self._agreement, receiver=receiver)
         self._test = SequentialTest(self._agreement.plan())
 
+    @property
+    def receiver(self) -> Receiver:
+        """As calibrated."""
+        return self._agreement.receiver
+
     def add(self, layer: int, sums: ResidualSums) -> tuple[Estimate, Verdict]:
         """One more shot: its own estimate, and the test after it.
 

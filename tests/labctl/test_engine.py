@@ -23,6 +23,7 @@ from labctl.events import (
     ImagesDoubtful,
     LayerMeasured,
     LightOff,
+    ReceiverSamples,
     RunFinished,
     RunStarted,
     StateChanged,
@@ -231,6 +232,16 @@ def test_pause_and_resume_change_nothing(tmp_path: Path) -> None:
     assert run.states() == ["preparing", "running", "paused", "running", "stopping", "stopped"]
     assert run.of(LayerMeasured) == plain.of(LayerMeasured)
     assert_dark(run)
+
+
+def test_samples_come_when_asked_for_and_once(tmp_path: Path) -> None:
+    run = Run(tmp_path, images=3)
+    looks: list[ReceiverSamples] = []
+    run.bus.subscribe(ReceiverSamples, looks.append)
+    run.bus.subscribe(ImageFinished, when(ImageFinished, run.control.ask_samples))
+    run.execute()
+    assert [(look.image, look.layer) for look in looks] == [(1, 0)]
+    assert looks[0].residual.shape[0] == 2
 
 
 def test_paused_before_the_next_step(tmp_path: Path) -> None:

@@ -115,6 +115,18 @@ def test_sums_are_against_what_was_launched(layer: int, unit: float) -> None:
     assert sums.rr == pytest.approx(np.sum(r * r), rel=1e-4)
 
 
+def test_a_look_at_the_receiver_is_what_came_back_beyond_the_share_of_what_was_sent() -> None:
+    server, _, optics = listening(0)
+    assert server.residual(100).shape == (2, 0)
+    s = launched_quadratures(optics.launched[0]).astype(np.float64)
+    noise = np.random.default_rng(1).normal(size=s.shape)
+    optics.received = np.sqrt(0.5) * s + noise
+    sums = server.measure()
+    arriving = (optics.received - sums.sr / sums.ss * s)[:, :, ::-1].reshape(2, -1)
+    np.testing.assert_allclose(server.residual(50), arriving[:, :50], atol=1e-4)
+    assert server.residual(10**6).shape == arriving.shape
+
+
 @pytest.mark.parametrize(("noise", "lost"), [(0.0, True), (0.6, True), (0.8, False), (1.0, False), (1.5, False)])
 def test_lost_shot_noise_is_a_gate(noise: float, lost: bool) -> None:
     """Half of the calibrated variance is the gate: sqrt(1/2) = 0.71 of the noise."""

@@ -1,0 +1,1 @@
+"""Panels that are not plots: controls, log, instruments, history."""
