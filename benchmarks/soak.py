@@ -1,7 +1,7 @@
 """The long runs that the tests only take in short form. Prints one JSON object a part, and keeps them with their date.
 
     python benchmarks/soak.py [headline|alarm|false-alarms|attacks|lenet|parsers|served|mutants|faults|
-                               sigint|watchdog|unplug|kills|syscalls|disk-full ...]
+                               sigint|watchdog|unplug|kills|syscalls|disk-full|blind ...]
                               [--data DIR] [--out FOLDER] [--processes 2]
 
 headline      all 10,000 MNIST test images at G = 2, mu = 2 on the ideal bench: accuracy, noise, leakage, verdict
@@ -30,6 +30,9 @@ sigint, watchdog, unplug
 kills, syscalls, disk-full
               400 runs whose programs are killed, one run killed before every call of the system that changes a file,
               and 30 runs on a disk that fills up (benchmarks/crash.py): nothing that was committed is lost
+blind         50 benches with hidden true values (benchmarks/blind.py), calibrated: of all 95 % intervals 90 to 99 %
+              must hold the truth, and each quantity's as often as lies within the central 99.9 % of the binomial
+              distribution; then an honest run must be accepted and a greedy one caught on each
 """
 
 from __future__ import annotations
@@ -53,6 +56,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import safety
+from blind import calibrate_blind, judge
 from products import chi_square, listening, residuals
 from serve import served as served_lab
 
@@ -80,6 +84,7 @@ ALARM_LIMIT = 200
 HONEST_RUNS, HONEST_IMAGES, HONEST_RATE = 200, 100, 0.05
 ATTACKED_IMAGES, ATTACKED_SEEDS = 200, 40
 STRONGER = {"greedy": 10.0, "all-modes": 1.3, "resend": 0.1, "injection": 0.1}
+BLIND_BENCHES = 50
 LENET_IMAGES, LENET_DRAWS = 30, 100
 LENET_GAIN, LENET_PHOTONS, LENET_TRAINED_PHOTONS = 2.0, 0.2, 0.5
 LENET_TRAINING = 30_000
@@ -378,6 +383,13 @@ def served(data: str | None, processes: int) -> dict[str, Any]:
     return found
 
 
+def blind_benches(data: str | None, processes: int) -> dict[str, Any]:
+    """Calibrated blind, then run."""
+    with ProcessPoolExecutor(processes) as pool:
+        benches = list(pool.map(partial(calibrate_blind, runs=True), range(1, BLIND_BENCHES + 1)))
+    return judge(benches) | {"each": benches}
+
+
 PARTS = {
     "headline": headline,
     "alarm": alarm,
@@ -392,6 +404,7 @@ PARTS = {
     "kills": partial(crash, "kills"),
     "syscalls": partial(crash, "syscalls"),
     "disk-full": partial(crash, "disk-full"),
+    "blind": blind_benches,
 }
 
 

@@ -27,6 +27,7 @@ from labctl.schema import (
     Metres,
     SampleRate,
     Seconds,
+    SignedVolts,
     SnuVariance,
     StrictModel,
     Volts,
@@ -89,6 +90,20 @@ class LaserRole(StrictModel):
     power: Watts
 
 
+class ImbalanceRole(StrictModel):
+    """What is not ideal in the modulator, as calibrated; what is sent is predistorted for it.
+
+    ``bias_i``, ``bias_q``: of the arms, off their null. ``extinction_ratio``: of each arm, none for a perfect one.
+    ``gain_ratio``: field of the Q arm over that of the I arm. ``angle_error_deg``: of the third electrode, off 90°.
+    """
+
+    bias_i: SignedVolts = 0.0
+    bias_q: SignedVolts = 0.0
+    extinction_ratio: Decibels | None = None
+    gain_ratio: Annotated[float, Field(ge=0.5, le=2)] = 1.0
+    angle_error_deg: Annotated[float, Field(gt=-45, lt=45)] = 0.0
+
+
 class ModulatorRole(StrictModel):
     """The server's transmitter. ``loss``: laser to launch with the attenuators at 0 dB and both arms fully open.
 
@@ -99,6 +114,7 @@ class ModulatorRole(StrictModel):
     quadrature: DriveRef
     attenuators: Annotated[list[ChannelRef], Field(min_length=1)]
     loss: Decibels
+    imbalance: ImbalanceRole | None = None
     bias: list[str] = Field(default_factory=list)
 
 
@@ -172,6 +188,26 @@ class MonitorRole(StrictModel):
     tolerance: Fraction = 0.05
 
 
+class CalibrationRole(StrictModel):
+    """How the bench is calibrated (``labctl calibrate``), and whether runs use what was found.
+
+    ``store``: folder of the results; where it is named, a run takes its constants from there and is refused without.
+    ``valid_hours``: how long a result counts. ``launch_limit``: power that may be launched while calibrating, so that
+    no receiver is damaged. ``in_force``: filled in for the run file, never read from bench.toml.
+    """
+
+    store: str | None = None
+    valid_hours: Positive = 24.0
+    launch_limit: Watts = 10e-6
+    in_force: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _nothing_filled_in(self) -> CalibrationRole:
+        if self.in_force:
+            raise ValueError("in_force is filled in from the store, not read from the file")
+        return self
+
+
 class WaveformRole(StrictModel):
     """A bin is a pulse of several samples at the sender's generator and the server's digitizer.
 
@@ -215,6 +251,7 @@ class BenchConfig(StrictModel):
     monitor: MonitorRole | None = None
     waveform: WaveformRole | None = None
     interlocks: list[InterlockEntry] = Field(default_factory=list)
+    calibration: CalibrationRole = CalibrationRole()
     world: dict[str, Any] | None = None
 
     @property

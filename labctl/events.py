@@ -245,6 +245,26 @@ class ReceiverSamples:
     vacuum: float
 
 
+@dataclass(frozen=True)
+class ProcedureStarted:
+    """A procedure of a calibration begins, the ``index``-th from 0 of ``count``."""
+
+    name: str
+    title: str
+    index: int
+    count: int
+
+
+@dataclass(frozen=True)
+class ProcedureFinished:
+    """It is over, and its result kept. ``outcome``: "passed", "failed" or "skipped"; ``message``: why."""
+
+    name: str
+    outcome: str
+    message: str
+    remedy: str
+
+
 Event = (
     RunStarted
     | LayerMeasured
@@ -256,6 +276,8 @@ Event = (
     | StateChanged
     | LightOff
     | RunFinished
+    | ProcedureStarted
+    | ProcedureFinished
 )
 E = TypeVar("E", bound=Event)
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.allowance import check_allowance, unknown_allowance
+from labctl.calibration.force import calibrated
 from labctl.config import BenchConfig, ReceiverRole, RunConfig, check_together, load_bench, load_run
 from labctl.datasets import Dataset, load_dataset
 from labctl.errors import ConfigError, DataError
@@ -254,7 +255,7 @@ def prepare_experiment(run: RunConfig, where: str = "the run", *, technical: boo
     noise is allowed for; where it is about to be measured it is not.
     """
     bench_file = bench_path(run.bench)
-    bench = load_bench(bench_file)
+    bench = calibrated(load_bench(bench_file), bench_file)
     if not technical:
         bench = bench.with_technical(0.0, 0.0)
     check_together(run, bench, where)

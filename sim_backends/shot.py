@@ -123,6 +123,16 @@ class Shot:
             mean, noise = self._laser.at_client(mean), self._laser.at_client(noise)
         return detect(generator, mean[:, 0], noise[:, 0], efficiency, self._electronic[0])
 
+    @property
+    def client_dark(self) -> float:
+        """Standard deviation of the client's record where no light comes, √SNU."""
+        return float(np.sqrt(1 + self._electronic[0]))
+
+    @property
+    def server_dark(self) -> float:
+        """The same of the server's."""
+        return float(np.sqrt(1 + self._electronic[1]))
+
     @cached_property
     def received(self) -> Float:
         """The server's plane (2, M, B) in its receiver's shot-noise units, bins as they arrive: reversed."""

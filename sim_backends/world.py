@@ -323,7 +323,7 @@ class World:
             return shot.measured[: grid.samples].astype(np.float32)
         row, within = np.divmod(grid.bins(), shot.bins)
         lit = (within == 0) & (row < shot.rows)
-        values = self._vacuum(Stream.CLIENT_ELSE, grid.samples)
+        values = self._vacuum(Stream.CLIENT_ELSE, grid.samples) * np.float32(shot.client_dark)
         values[lit] = shot.measured[row[lit]]
         return values
 
@@ -334,6 +334,7 @@ class World:
         bins = grid.bins()
         lit = bins < len(flat)
         values = self._vacuum((Stream.SERVER_X_ELSE, Stream.SERVER_P_ELSE)[quadrature], grid.samples)
+        values *= np.float32(shot.server_dark)
         values[lit] = flat[bins[lit]]
         return values
 

@@ -13,6 +13,7 @@ from labctl.cli import (
     bench_commands,
     bench_discovery,
     budget_command,
+    calibrate_command,
     exits,
     export_commands,
     gui_command,
@@ -58,6 +59,7 @@ app.command()(leakage_commands.leakage)
 app.command()(leakage_commands.optimise)
 app.command()(budget_command.noise_budget)
 app.command()(power_command.power)
+app.command()(calibrate_command.calibrate)
 app.command()(reproduce_command.reproduce)
 app.command()(export_commands.export)
 app.command()(export_commands.report)

@@ -148,6 +148,12 @@ class Drive:
             )
         return scaled.astype(np.int16)
 
+    def volts(self, wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The voltages that are made where ``wanted`` are asked for, as far as the drive reaches."""
+        reach = self.amplitude_vpp / 2
+        codes = np.rint(np.clip(wanted, -reach, reach) * (self.code_max / reach))
+        return np.asarray(codes * (reach / self.code_max), dtype=np.float64)
+
     def fractions(self, codes: Codes) -> NDArray[np.float64]:
         """The voltages that the codes really make, as fractions of V_pi."""
         return np.asarray(codes * (self.fraction_of_v_pi / self.code_max), dtype=np.float64)

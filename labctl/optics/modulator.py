@@ -14,6 +14,7 @@ from labctl.config import BenchConfig, ModulatorRole
 from labctl.errors import ConfigError
 from labctl.interfaces import Attenuator, Laser, Modulator, WaveformGenerator
 from labctl.optics.drive import Codes, Drive, Timing
+from labctl.optics.iq import IqModulator
 from labctl.optics.symbols import HEADROOM, Amplitudes, Modulation, OnePerBin, PulseTrain
 from labctl.units import db_to_ratio, ratio_to_db
 
@@ -40,7 +41,7 @@ def plan_launch(bench: BenchConfig, peak: float) -> LaunchLevel:
     Each arm gives half the power, so the peak needs 2 peak² photons. Raises ConfigError without light enough.
     """
     available = photons_at_laser(bench) * db_to_ratio(-bench.modulator.loss)
-    needed = 2 * peak**2
+    needed = 2 * (peak / _reach(bench.modulator)) ** 2
     if needed > available:
         raise ConfigError(
             f"the brightest mode needs {needed:.3g} photons at the modulator, the laser gives {available:.3g}",
@@ -50,10 +51,25 @@ def plan_launch(bench: BenchConfig, peak: float) -> LaunchLevel:
     return LaunchLevel(attenuation, available * db_to_ratio(-attenuation))
 
 
+def _reach(role: ModulatorRole) -> float:
+    """Share of a balanced modulator's amplitude that this one can give in any direction; at most 1."""
+    iq = IqModulator.of(role)
+    if iq is None:
+        return 1.0
+    reach = iq.reach(role.in_phase.amplitude / 2, role.quadrature.amplitude / 2)
+    if not reach > 0:
+        raise ConfigError(
+            "modulator.imbalance: such a modulator cannot be balanced by its drives",
+            "Set the modulator's bias, and calibrate again.",
+        )
+    return min(1.0, reach)
+
+
 class IQTransmitter(Modulator):
     """Complex amplitudes in, calibrated coherent states out (docs/physics.md, sections 2 and 4).
 
-    The drive is predistorted for E = (sin(π v_I/2V_π) + i sin(π v_Q/2V_π))/√2; what is launched is computed back from
+    The drive is predistorted for E = (sin(π v_I/2V_π) + i sin(π v_Q/2V_π))/√2, or for the imbalance that the bench
+    has; what is launched is computed back from
     the DAC codes and from the attenuation that the instruments read back. With ``pulses`` a bin is a symbol of several
     samples, and one more segment than there are layers holds the bright frame that the receiver is calibrated with.
     """
@@ -72,6 +88,7 @@ class IQTransmitter(Modulator):
         self._bright_segment = 0
         self._bench = bench
         self._role: ModulatorRole = bench.modulator
+        self._iq = IqModulator.of(bench.modulator)
         self._laser = laser
         self._generator = generator
         self._attenuators = attenuators
@@ -109,6 +126,8 @@ class IQTransmitter(Modulator):
 
     def _write(self, segment: int, light: Amplitudes, level: LaunchLevel) -> Amplitudes:
         """Samples as wanted -> as launched."""
+        if self._iq is not None:
+            return self._write_balanced(self._iq, segment, light, math.sqrt(level.photons))
         full_scale = math.sqrt(level.photons / 2)
         codes: dict[int, Codes] = {}
         launched = []
@@ -118,6 +137,14 @@ class IQTransmitter(Modulator):
             codes[drive.channel] = arm
         self._generator.load(segment, codes)
         return np.asarray(launched[0] + 1j * launched[1], dtype=np.complex64)
+
+    def _write_balanced(self, iq: IqModulator, segment: int, light: Amplitudes, full_scale: float) -> Amplitudes:
+        """The same through the inverse of what is not ideal."""
+        volts = iq.volts(light / full_scale)
+        codes = {drive.channel: drive.codes(each / drive.v_pi) for drive, each in zip(self._drives, volts, strict=True)}
+        self._generator.load(segment, codes)
+        made = [drive.fractions(codes[drive.channel]) * drive.v_pi for drive in self._drives]
+        return np.asarray(full_scale * iq.field(*made), dtype=np.complex64)
 
     def send(self, layer: int) -> None:
         """Play the layer's segment once."""

@@ -286,6 +286,16 @@ def test_a_record_longer_than_the_burst_ends_in_vacuum() -> None:
     assert abs(tail.mean()) < SIGMAS / np.sqrt(tail.size)
 
 
+def test_what_comes_after_the_burst_has_electronic_noise_as_well() -> None:
+    lab = Lab(rows=50, server_receiver={"electronic_noise": 0.3}, client_receiver={"electronic_noise": 0.2})
+    lab.server.samples = 50 * MODES + 50_000
+    lab.client.interval_s, lab.client.samples = 1 / RATE_HZ, 50 * MODES + 50_000
+    lab.world.fire_trigger("sender")
+    for listener, variance in ((lab.server, 1.3), (lab.client, 1.2)):
+        tail = listener.records[-1][1][50 * MODES :] / 0.02
+        assert abs(tail.var() - variance) < SIGMAS * variance * np.sqrt(2 / tail.size)
+
+
 def test_the_client_sees_its_number_in_the_first_bin_of_a_row() -> None:
     lab = Lab(rows=500)
     numbers = lab.shoot(1)[0]
