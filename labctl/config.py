@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, PlainValidator, model_validator
 
-from labctl.bench_tables import InterlockEntry
+from labctl.bench_tables import CalibrationRole, ImbalanceRole, InterlockEntry
 from labctl.errors import ConfigError
 from labctl.paths import resolve_paths
 from labctl.run_tables import AdversaryConfig, LedgerConfig
@@ -25,9 +25,9 @@ from labctl.schema import (
     Fraction,
     GainPoint,
     Metres,
+    Positive,
     SampleRate,
     Seconds,
-    SignedVolts,
     SnuVariance,
     StrictModel,
     Volts,
@@ -36,7 +36,6 @@ from labctl.schema import (
     validate,
 )
 
-Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 InstrumentName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
@@ -88,20 +87,6 @@ class LaserRole(StrictModel):
     instrument: str
     wavelength: Metres
     power: Watts
-
-
-class ImbalanceRole(StrictModel):
-    """What is not ideal in the modulator, as calibrated; what is sent is predistorted for it.
-
-    ``bias_i``, ``bias_q``: of the arms, off their null. ``extinction_ratio``: of each arm, none for a perfect one.
-    ``gain_ratio``: field of the Q arm over that of the I arm. ``angle_error_deg``: of the third electrode, off 90°.
-    """
-
-    bias_i: SignedVolts = 0.0
-    bias_q: SignedVolts = 0.0
-    extinction_ratio: Decibels | None = None
-    gain_ratio: Annotated[float, Field(ge=0.5, le=2)] = 1.0
-    angle_error_deg: Annotated[float, Field(gt=-45, lt=45)] = 0.0
 
 
 class ModulatorRole(StrictModel):
@@ -186,26 +171,6 @@ class MonitorRole(StrictModel):
     instrument: str
     fraction: Fraction
     tolerance: Fraction = 0.05
-
-
-class CalibrationRole(StrictModel):
-    """How the bench is calibrated (``labctl calibrate``), and whether runs use what was found.
-
-    ``store``: folder of the results; where it is named, a run takes its constants from there and is refused without.
-    ``valid_hours``: how long a result counts. ``launch_limit``: power that may be launched while calibrating, so that
-    no receiver is damaged. ``in_force``: filled in for the run file, never read from bench.toml.
-    """
-
-    store: str | None = None
-    valid_hours: Positive = 24.0
-    launch_limit: Watts = 10e-6
-    in_force: dict[str, str] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _nothing_filled_in(self) -> CalibrationRole:
-        if self.in_force:
-            raise ValueError("in_force is filled in from the store, not read from the file")
-        return self
 
 
 class WaveformRole(StrictModel):

@@ -34,6 +34,7 @@ def _quantity(unit: str) -> BeforeValidator:
 Watts = Annotated[float, _quantity("W"), Field(gt=0)]
 Metres = Annotated[float, _quantity("m"), Field(gt=0)]
 Hertz = Annotated[float, _quantity("Hz"), Field(gt=0)]
+Positive = Annotated[float, Field(gt=0)]
 SampleRate = Annotated[float, _quantity("Sa/s"), Field(gt=0)]
 Seconds = Annotated[float, _quantity("s"), Field(ge=0)]
 Volts = Annotated[float, _quantity("V"), Field(gt=0)]

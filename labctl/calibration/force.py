@@ -10,9 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
+from labctl.bench_tables import ImbalanceRole
 from labctl.calibration.result import Result
 from labctl.calibration.store import Store, working_point
-from labctl.config import BenchConfig, ImbalanceRole
+from labctl.config import BenchConfig
 from labctl.errors import CalibrationError
 from labctl.schema import GainPoint
 from labctl.units import ratio_to_db
