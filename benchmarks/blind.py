@@ -81,7 +81,7 @@ def drawn_bench(text: str, generator: np.random.Generator) -> tuple[str, dict[st
         value = round(float(generator.uniform(low, high)), 5)
         truth[f"{table}.{key}"] = value
         shown = f'"{value} {unit}"' if unit else f"{value}"
-        head, section, tail = _around(text, f"[world.{table}]\n")
+        head, section, tail = _around(text, f"\n[world.{table}]\n")
         changed, count = re.subn(rf"^{key} = [^\n]*", f"{key} = {shown}", section, count=1, flags=re.MULTILINE)
         if count != 1:
             raise ValueError(f"[world.{table}] has no {key}")

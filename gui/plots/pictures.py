@@ -185,7 +185,7 @@ class AdversaryView(View):
             told.append(f"data recovered with a mean overlap of {model.overlaps['overlap'].mean():.3f}")
             recovery = None if model.adversary is None else model.adversary.recovery
             if recovery is not None:
-                told.append(f"in theory {recovery.expected:.3f}, at most {recovery.bound:.3f}")
+                told.append(f"in theory {recovery.expected:.3f} (asymptotic), at most {recovery.bound:.3f}")
         return "; ".join(told) or "Nobody deviates in this run."
 
 

@@ -202,7 +202,7 @@ def _dishonest(found: AdversaryResult) -> Sheet:
         ]
     if found.recovery is not None:
         recovery = found.recovery
-        told = f"{recovery.overlap:.4g} (in theory {recovery.expected:.4g}, at most {recovery.bound:.4g})"
+        told = f"{recovery.overlap:.4g} (in theory {recovery.expected:.4g} (asymptotic), at most {recovery.bound:.4g})"
         rows.append((f"data recovered, mean overlap of {recovery.images} images", told))
     return Sheet("Somebody was dishonest", ("", ""), tuple(rows))
 

@@ -167,7 +167,7 @@ def test_adversary(qtbot: QtBot) -> None:
     assert len(view.pictures.shown) == 5
     for part in ("attack tap of strength 0.1", "0.4812 bits per mode", "no alarm", "overlap of 0.320"):
         assert part in view.accessibleDescription()
-    assert "Nobody" in AdversaryView().text(RunModel())
+    assert "Nobody" in view.text(RunModel())
 
 
 @pytest.mark.parametrize("make", VIEWS)

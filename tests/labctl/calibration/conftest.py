@@ -27,7 +27,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def changed(text: str, table: str, key: str, value: str) -> str:
     """The bench file with one key of a table set."""
-    heading = f"[{table}]\n"
+    heading = f"\n[{table}]\n"
     start = text.index(heading) + len(heading)
     end = text.find("\n[", start)
     section = text[start : len(text) if end < 0 else end]
