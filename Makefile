@@ -20,8 +20,9 @@ DEMO_ARGS :=
 BENCH_ARGS :=
 SOAK_ARGS :=
 PYTEST_ARGS :=
-# A process per processor, each with files of its own; none: all in one.
-PYTEST_WORKERS := --numprocesses=auto --dist=worksteal
+# A process per processor and one more, since many tests wait for programs that they started; each has files of its own.
+# None: all in one.
+PYTEST_WORKERS := --numprocesses=$(shell expr $$(nproc) + 1) --dist=worksteal
 LOCK_ARGS :=
 
 export PYTHON
