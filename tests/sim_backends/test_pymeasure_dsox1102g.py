@@ -220,8 +220,12 @@ def test_a_setup_of_nonsense_is_refused(scope: KeysightDSOX1102G) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "start", "palette"),
-    [("png", b"\x89PNG\r\n", "color"), ("png", b"\x89PNG\r\n", "grayscale"), ("bmp", b"BM", "color")]
-    + [("bmp8bit", b"BM", "grayscale")],
+    [
+        ("png", b"\x89PNG\r\n", "color"),
+        ("png", b"\x89PNG\r\n", "grayscale"),
+        ("bmp", b"BM", "color"),
+        ("bmp8bit", b"BM", "grayscale"),
+    ],
 )
 def test_a_picture_is_blank(scope: KeysightDSOX1102G, kind: str, start: bytes, palette: str) -> None:
     picture = scope.download_image(format_=kind, color_palette=palette)
