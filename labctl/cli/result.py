@@ -11,8 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from labctl.events import AdversaryResult, Interval, NoiseCheck, RunFinished, RunStarted
+from labctl.profiling import Profile
 from labctl.summary import DATA_LIMIT, WEIGHTS_LIMIT
 
+#: Of a module that stands in a profile's table.
+LEAST_SHARE = 0.005
 #: Columns where standard output is no terminal.
 PLAIN_WIDTH = 110
 _VERDICTS = {"accepted": "bold green", "alarm": "bold red", "aborted": "bold yellow"}
@@ -50,6 +53,27 @@ def show_result(started: RunStarted, finished: RunFinished, run_file: Path | Non
         console.print("K images leak at most K times the weights' bits.")
     if run_file is not None:
         console.print(f"run file: {run_file}", soft_wrap=True, markup=False)
+
+
+def show_profile(costs: Profile) -> None:
+    """What an image took, by room and module; modules below half a hundredth count in their room alone."""
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    per_image = 1e3 * costs.seconds("images") / max(costs.images, 1)
+    rest = f"; {costs.seconds('before'):.3g} s before, {costs.seconds('after'):.3g} s after"
+    title = f"where the time of {costs.images} images went: {per_image:.3g} ms each{rest}"
+    table = Table(box=SIMPLE, title=title, title_justify="left", title_style="bold")
+    for head in ("room", "module"):
+        table.add_column(head)
+    for head in ("share", "ms per image"):
+        table.add_column(head, justify="right")
+    rows = costs.rows()
+    for room in dict.fromkeys(row[0] for row in rows):
+        inside = [row for row in rows if row[0] == room]
+        table.add_row(room, "", f"{sum(row[2] for row in inside):.1%}", f"{sum(row[3] for row in inside):.3f}")
+        for _, module, share, ms in inside:
+            if share >= LEAST_SHARE:
+                table.add_row("", module, f"{share:.1%}", f"{ms:.3f}", style="dim")
+    console.print(table)
 
 
 def _title(started: RunStarted) -> str:

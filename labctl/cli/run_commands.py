@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,8 +15,10 @@ from labctl.cli.signals import stopping_in_order
 from labctl.errors import ConfigError
 
 if TYPE_CHECKING:
+    from labctl.events import EventBus
     from labctl.experiment import Experiment, Forecast
     from labctl.logs import Notes
+    from labctl.profiling import Profile
     from labctl.resume import Resumption
     from labctl.session import Outcome
 
@@ -42,6 +45,7 @@ class Choice:
     anywhere: bool = False
     log_level: str = "info"
     exchange: Path | None = None
+    profile: bool = False
 
 
 def demo(images: Images = None, seed: Seed = None, json: Json = False) -> int:
@@ -71,6 +75,9 @@ def run(  # noqa: PLR0913 - typer reads the options from the signature
     exchange: Annotated[
         Path | None, typer.Option(help="A new file for all that instruments are told and answer.")
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Tell in the end which modules the time of an image went to.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and tell what the run will take; open no instrument.")
     ] = False,
@@ -79,23 +86,23 @@ def run(  # noqa: PLR0913 - typer reads the options from the signature
     """Execute a run: infer images layer by layer, check the returned light, write the run file."""
     if resume is not None:
         _refuse_beside_resume(run, bench, data, images, seed, None if out == RUNS else out, anywhere or None)
-        return take_up(resume, _notes(log_level, exchange), dry_run=dry_run, json=json)
+        return take_up(resume, _notes(log_level, exchange), profile=profile, dry_run=dry_run, json=json)
     if run is None:
         raise ConfigError("neither RUN nor --resume is given", "Name a run: labctl run digits.")
-    choice = Choice(run, bench, data, images, seed, out, anywhere, log_level, exchange)
+    choice = Choice(run, bench, data, images, seed, out, anywhere, log_level, exchange, profile)
     return forecast(choice, json=json) if dry_run else execute(choice, json=json)
 
 
 def _refuse_beside_resume(*given: object) -> None:
     if any(each is not None for each in given):
         raise ConfigError(
-            "--resume goes with --log-level, --exchange, --dry-run and --json alone: the file says which run it is, and"
-            " nothing can be changed",
+            "--resume goes with --log-level, --exchange, --profile, --dry-run and --json alone: the file says which"
+            " run it is, and nothing can be changed",
             "Leave out RUN and the other options.",
         )
 
 
-def take_up(file: Path, notes: Notes, *, dry_run: bool, json: bool) -> int:
+def take_up(file: Path, notes: Notes, *, profile: bool, dry_run: bool, json: bool) -> int:
     """A run that goes on where its file ends."""
     from labctl.resume import load_resumption
 
@@ -103,7 +110,7 @@ def take_up(file: Path, notes: Notes, *, dry_run: bool, json: bool) -> int:
     say(f"{resumed.images} of {experiment.images} images are done")
     if dry_run:
         return tell(experiment, resumed, json=json)
-    return carry_out(experiment, file.parent, notes, resumed, json=json)
+    return carry_out(experiment, file.parent, notes, resumed, profile=profile, json=json)
 
 
 def forecast(choice: Choice, *, json: bool) -> int:
@@ -129,10 +136,12 @@ def tell(experiment: Experiment, resumed: Resumption | None, *, json: bool) -> i
 def execute(choice: Choice, *, json: bool) -> int:
     """The run itself: progress on standard error, the result on standard output. Returns the exit status."""
     notes = _notes(choice.log_level, choice.exchange)
-    return carry_out(_load(choice), choice.out.absolute(), notes, None, json=json)
+    return carry_out(_load(choice), choice.out.absolute(), notes, None, profile=choice.profile, json=json)
 
 
-def carry_out(experiment: Experiment, out: Path, notes: Notes, resumed: Resumption | None, *, json: bool) -> int:
+def carry_out(
+    experiment: Experiment, out: Path, notes: Notes, resumed: Resumption | None, *, profile: bool, json: bool
+) -> int:
     """With everything loaded and checked."""
     from labctl.cli.progress import RunProgress
     from labctl.clock import SystemClock
@@ -141,11 +150,18 @@ def carry_out(experiment: Experiment, out: Path, notes: Notes, resumed: Resumpti
     from labctl.session import run_experiment
 
     bus, control = EventBus(), RunControl()
-    with stopping_in_order(control.abort) as request, RunProgress(SystemClock()) as progress:
+    with stopping_in_order(control.abort) as request, RunProgress(SystemClock()) as progress, ExitStack() as stack:
         progress.attach(bus)
+        costs = stack.enter_context(_profiled(bus)) if profile else None
         outcome = run_experiment(experiment, bus, control, out, notes=notes, resumed=resumed)
-    report(outcome, json=json)
+    report(outcome, costs, json=json)
     return exit_status(outcome, request.number)
+
+
+def _profiled(bus: EventBus) -> AbstractContextManager[Profile]:
+    from labctl.profiling import profiled
+
+    return profiled(bus)
 
 
 def _load(choice: Choice) -> Experiment:
@@ -170,9 +186,9 @@ def _notes(log_level: str, exchange: Path | None) -> Notes:
     return Notes(level, exchange)
 
 
-def report(outcome: Outcome, *, json: bool) -> None:
+def report(outcome: Outcome, costs: Profile | None, *, json: bool) -> None:
     """Result, or what went wrong, or, for a run that was aborted in order, both."""
-    from labctl.cli.result import show_result
+    from labctl.cli.result import show_profile, show_result
     from labctl.summary import failure, summary
 
     error, started, finished = outcome.error, outcome.started, outcome.finished
@@ -181,9 +197,13 @@ def report(outcome: Outcome, *, json: bool) -> None:
         values = {} if error is None else failure(error, outcome.run_file)
         if started is not None and shown:
             values |= summary(finished, started, outcome.run_file)
+        if costs is not None:
+            values["profile"] = costs.as_json()
         print_json(values)
     elif started is not None and shown:
         show_result(started, finished, outcome.run_file)
+    if costs is not None and not json:
+        show_profile(costs)
     if error is not None:
         say_error(error)
         if finished.doubtful:
