@@ -44,6 +44,16 @@ def test_equal_seeds_give_equal_files_and_the_object_agrees_with_the_file(tmp_pa
     assert differences(run.path, Path(json.loads(other.stdout)["run_file"])) == []
 
 
+def test_a_profile_tells_where_an_image_went(tmp_path: Path) -> None:
+    told = labctl(tmp_path, "run", "digits", "--images", "40", "--profile", "--json")
+    assert told.returncode == 0, told.stderr
+    found = json.loads(told.stdout)["profile"]
+    assert found["images"] == 40
+    assert {"twin", "labctl", "drivers"} <= {module["room"] for module in found["modules"]}
+    assert sum(module["share"] for module in found["modules"]) == pytest.approx(1, abs=0.01)
+    assert found["seconds"]["before"] > 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_ends_in_order(tmp_path: Path, number: signal.Signals) -> None:
     """The signal is sent when the first progress line appears, a tenth of the way."""
