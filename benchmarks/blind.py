@@ -5,8 +5,10 @@
 For each bench a process of its own draws the true values, serves the simulated lab over TCP, and tells nothing but
 where the instruments are. The lab is calibrated from here and the results are stored; only then the process is asked
 for the truth. Of every quantity's 95 % intervals 90 to 99 % must hold it, all quantities together, and of one quantity
-alone as many as lie within the central 99.9 % of the binomial distribution. ``--runs``: then an honest run of the
-digits must be accepted, and a client that uses G' = 3 where 1.3 was agreed must be caught.
+alone as many as lie within the central 99.9 % of the binomial distribution. ``--runs``: then each bench's own noise is
+measured, and it infers the digits honestly, twice 100 images that are taken to their end and judged at several rates;
+of all these runs as many must have raised the alarm as lie within the central 99.9 % of the binomial distribution of
+that rate. A client that uses G' = 3 where 1.3 was agreed must be caught on every bench.
 """
 
 from __future__ import annotations
@@ -23,20 +25,17 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 import numpy as np
+from runs_after import central, judge_runs, runs_after
 
 from labctl import __version__
-
-if TYPE_CHECKING:
-    from labctl.calibration.store import Store
 
 #: What is drawn, uniformly: table and key of [world], limits, unit as the file has it.
 DRAWN = (
@@ -66,10 +65,6 @@ DRAWN = (
     ("laser", "linewidth", 0.6, 1.1, "kHz"),
 )
 CONFIDENCE = 0.95
-GREEDY = 3.0
-RUN = "digits-telecom"
-BASELINE_IMAGES, RUN_IMAGES = 600, 300
-
 
 # --- the process that hides --------------------------------------------------------------------------------------
 
@@ -248,7 +243,7 @@ def calibrate_blind(seed: int, runs: bool) -> dict[str, Any]:
             seconds = time.perf_counter() - start
             if found.error is not None:
                 raise found.error
-            verdicts = _runs(path, store, seed) if runs else {}
+            verdicts = runs_after(path, store, seed) if runs else {}
             drawn = reveal(process)
             quantities = [each for result in store.latest().values() for each in result.quantities]
     truth = true_values(drawn, {each.name: each.value for each in quantities})
@@ -262,55 +257,44 @@ def calibrate_blind(seed: int, runs: bool) -> dict[str, Any]:
     return {"seed": seed, "seconds": seconds, "held": held, "pulls": pulls, "failed": failed, **verdicts}
 
 
-def _runs(path: Path, store: Store, seed: int) -> dict[str, Any]:
-    """Verdicts of an honest run and of a greedy one, the bench's own noise measured before."""
-    from labctl.baseline import measure_baseline
-    from labctl.engine import RunControl
-    from labctl.events import EventBus
-    from labctl.experiment import load_experiment
-    from labctl.run_tables import AdversaryConfig
-    from labctl.session import run_experiment
-
-    baseline = measure_baseline(path, store, RUN, BASELINE_IMAGES, seed=seed + 1000)
-    verdicts: dict[str, Any] = {"technical_excess": baseline.quantities[0].value, "baseline": baseline.outcome}
-    honest = load_experiment(RUN, bench=str(path), images=RUN_IMAGES, seed=seed + 2000)
-    for name, gain in (("honest", None), ("greedy", GREEDY)):
-        run = honest.run.model_copy(update={"adversary": AdversaryConfig(client_gain=gain)})
-        outcome = run_experiment(replace(honest, run=run), EventBus(), RunControl(), None)
-        if outcome.error is not None:
-            raise outcome.error
-        verdicts[name] = outcome.verdict
-        verdicts[f"{name}_accuracy"] = outcome.accuracy
-    return verdicts
-
-
 # --- all of them ----------------------------------------------------------------------------------------------------
 
 
 def judge(benches: list[dict[str, Any]]) -> dict[str, Any]:
-    """Coverage of all, and of each quantity; see the module."""
-    from scipy.stats import binom
-
+    """Coverage of all, and of each quantity, and the runs; see the module."""
     count = len(benches)
     names = sorted(benches[0]["held"])
     held = {name: sum(bench["held"][name] for bench in benches) for name in names}
-    low, high = binom.ppf([0.0005, 0.9995], count, CONFIDENCE)
+    low, high = central(count, CONFIDENCE)
     outside = {name: each for name, each in held.items() if not low <= each <= high}
     coverage = sum(held.values()) / (count * len(names))
     failed = {str(bench["seed"]): bench["failed"] for bench in benches if bench["failed"]}
-    verdicts = [(bench.get("honest"), bench.get("greedy")) for bench in benches if "honest" in bench]
-    passed = 0.90 <= coverage <= 0.99 and not outside and not failed
-    passed = passed and all(each == ("accepted", "alarm") for each in verdicts)
+    pulls = np.array([[bench["pulls"][name] for name in names] for bench in benches])
+    runs = judge_runs([bench for bench in benches if "honest" in bench])
     return {
-        "passed": passed,
+        "passed": 0.90 <= coverage <= 0.99 and not outside and not failed and runs.get("passed", True),
         "benches": count,
         "quantities": len(names),
         "coverage": round(coverage, 4),
         "held": held,
+        "held_allowed": [low, high],
         "outside": outside,
+        "pull_mean_and_spread": {
+            name: [round(float(each.mean()), 2), round(float(each.std()), 2)]
+            for name, each in zip(names, pulls.T, strict=True)
+        },
         "failed": failed,
-        "verdicts": verdicts,
+        "runs": runs,
         "seconds": round(sum(bench["seconds"] for bench in benches) / count, 1),
+    }
+
+
+def trimmed(bench: dict[str, Any]) -> dict[str, Any]:
+    """Of one bench what is worth keeping: its pulls tell what was held."""
+    return {
+        key: {name: round(pull, 2) for name, pull in value.items()} if key == "pulls" else value
+        for key, value in bench.items()
+        if key != "held"
     }
 
 
@@ -330,11 +314,12 @@ def main() -> int:
     for index in range(options.benches):
         benches.append(calibrate_blind(options.seed + index, options.runs))
         print(json.dumps(benches[-1]), file=sys.stderr, flush=True)
-    found = judge(benches) | {"labctl": __version__, "machine": platform.platform(), "each": benches}
+    each = [trimmed(bench) for bench in benches]
+    found = judge(benches) | {"labctl": __version__, "machine": platform.platform(), "each": each}
     text = json.dumps(found, indent=1)
     options.out.mkdir(parents=True, exist_ok=True)
-    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
-    (options.out / f"{stamp}-blind.json").write_text(text + "\n", encoding="utf-8")
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    (options.out / f"blind-{stamp}.json").write_text(text + "\n", encoding="utf-8")
     print(text)
     return 0 if found["passed"] else 1
 

@@ -61,7 +61,7 @@ def probe(rig: Rig, model: IqModulator, loop: LoopVolts, threes: int | None = No
         server_spread=_spread(server),
         client_power=squares[:, 0] + squares[:, 1] - 2 * squares[:, 2],
         client_field=first[:, 0] - first[:, 2] - 1j * (first[:, 1] - first[:, 2]),
-        client_noise=squares[:, 2] - first[:, 2] ** 2,
+        client_noise=client[:, :, 2].var(axis=1, ddof=1),
     )
 
 
