@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from labctl.events import AlarmRaised, Event, ImagesDoubtful, LightOff, RunFinished, RunStarted, StateChanged
+from labctl.events import (
+    AlarmRaised,
+    Event,
+    ImagesDoubtful,
+    LightOff,
+    Rechecked,
+    RunFinished,
+    RunStarted,
+    StateChanged,
+)
 
 #: Lines that are kept.
 KEPT = 10_000
@@ -73,6 +82,8 @@ class Journal:
                 f"{event.images} images from image {event.first + 1} on are in doubt and do not count: {event.reason}"
             )
             self.write(Level.WARNING, "run", told)
+        elif isinstance(event, Rechecked):
+            self.write(Level.INFO if event.passed else Level.ERROR, "re-check", event.told)
         elif isinstance(event, RunFinished):
             for warning in event.warnings:
                 self.write(Level.WARNING, "check", warning)

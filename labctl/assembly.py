@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from labctl.bench import Bench
+from labctl.calibration.drift import HeldTo, held_to
 from labctl.config import pump_for_gain
 from labctl.dsp.recording import Recording
 from labctl.errors import CalibrationError, GateError
@@ -18,11 +19,12 @@ from labctl.interfaces import (
     BiasController,
     Digitizer,
     Laser,
+    OpticalSwitch,
     PowerMeter,
     SimulationControl,
     WaveformGenerator,
 )
-from labctl.interlocks import interlocks_of
+from labctl.interlocks import check_before, interlocks_of
 from labctl.limits import Monitor, Watch
 from labctl.optics.drive import Timing
 from labctl.optics.homodyne import CollectedMode, DualQuadrature
@@ -35,16 +37,18 @@ from labctl.parties.client import Client
 from labctl.parties.curious import CuriousServer
 from labctl.parties.server import Server
 from labctl.parties.verifier import Verifier
+from labctl.parts import instruments_of
 from labctl.protocol.gates import GateLimits, check_clearance
 from labctl.protocol.rowmodel import AmplifierTap, ClientReceiver
 from labctl.protocol.traces import NoiseGate
+from labctl.recheck import Light, Rechecks
 
 
 @dataclass(frozen=True)
 class Assembly:
     """One run's parties and devices. ``control``: of the simulated lab, None on a real bench. ``sampled``: the server's
     receiver where a bin is a pulse of several samples. ``curious``: what a server that looks for the data does beside
-    its part.
+    its part. ``switch``: before the server's receiver. ``held``: readings that the calibration holds for.
     """
 
     experiment: Experiment
@@ -59,6 +63,9 @@ class Assembly:
     control: SimulationControl | None
     sampled: SampledDualQuadrature | None = None
     curious: CuriousServer | None = None
+    switch: OpticalSwitch | None = None
+    rechecks: Rechecks | None = None
+    held: tuple[HeldTo, ...] = ()
 
     @classmethod
     def build(cls, experiment: Experiment, bench: Bench) -> Assembly:
@@ -98,12 +105,13 @@ class Assembly:
             transmittance_in=experiment.transmittance_in,
             efficiency=config.client_receiver.efficiency,
         )
-        monitor = None
-        if config.monitor is not None:
-            monitor = Monitor(config.monitor, bench.part(config.monitor.instrument, PowerMeter))
+        monitor = _monitor(bench)
         biases = [bench.part(name, BiasController) for name in config.modulator.bias]
         interlocks = interlocks_of(config.interlocks, bench.instruments)
-        watch = Watch(laser, config.laser.power, attenuators, amplifier, monitor, biases, interlocks)
+        held = held_to(config, bench.instruments)
+        watch = Watch(laser, config.laser.power, attenuators, amplifier, monitor, biases, (*interlocks, *held))
+        switch = None if config.switch is None else bench.part(config.switch.instrument, OpticalSwitch)
+        rechecks = _rechecks(experiment, bench, Light(watch, switch, unitary.forget, bench.clock))
         return cls(
             experiment,
             laser,
@@ -117,6 +125,9 @@ class Assembly:
             bench.control(),
             sampled,
             curious,
+            switch,
+            rechecks,
+            held,
         )
 
     def prepare(self) -> None:
@@ -126,9 +137,12 @@ class Assembly:
             self.control.set_stepped_clock(True)
             self.control.reset(run.seed)
             self._mount_attack()
+        check_before([each for each in self.held if not each.lit])
         self.watch.check_loop()
         self.amplifier.set_emission(False)  # before its input goes dark
         self.transmitter.set_light(False)
+        if self.switch is not None and bench.switch is not None:
+            self.switch.set_position(bench.switch.signal)
         self.laser.set_wavelength(bench.laser.wavelength)
         self.laser.set_power(bench.laser.power)
         if self.watch.monitor is not None:
@@ -227,6 +241,17 @@ class Assembly:
                 "server_carrier_sqrt_photons": abs(found.carrier),
             }
         return constants
+
+
+def _monitor(bench: Bench) -> Monitor | None:
+    role = bench.config.monitor
+    return None if role is None else Monitor(role, bench.part(role.instrument, PowerMeter))
+
+
+def _rechecks(experiment: Experiment, bench: Bench, light: Light) -> Rechecks | None:
+    """None where the run asks for none."""
+    recheck, layers = experiment.run.recheck, len(experiment.network.weights)
+    return None if recheck is None else Rechecks(bench.config, recheck, instruments_of(bench), light, layers)
 
 
 def _client_gate(experiment: Experiment, name: str) -> NoiseGate:

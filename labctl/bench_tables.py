@@ -76,21 +76,70 @@ class ImbalanceRole(StrictModel):
     angle_error_deg: Annotated[float, Field(gt=-45, lt=45)] = 0.0
 
 
+class DriftEntry(StrictModel):
+    """An instrument's ``reading`` that a calibration holds for: it may be off by ``most`` of what it was then.
+
+    ``most``: a text with the reading's unit, a number for one without.
+    """
+
+    instrument: str
+    reading: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    most: Limit
+
+    @model_validator(mode="after")
+    def _is_a_limit(self) -> DriftEntry:
+        if self.allowed < 0:
+            raise ValueError("most must not be negative")
+        return self
+
+    @property
+    def allowed(self) -> float:
+        """In the reading's unit. Raises ValueError for a text in another one."""
+        return self.condition().limit("drift") or 0.0
+
+    def condition(self) -> InterlockEntry:
+        """The same as an interlock's entry."""
+        return InterlockEntry(instrument=self.instrument, reading=self.reading, drift=self.most)
+
+
+class SwitchRole(StrictModel):
+    """An optical switch before the server's receiver. ``signal``, ``vacuum``: its positions for the fibre, and for no
+    light at all.
+    """
+
+    instrument: str
+    signal: Annotated[int, Field(ge=1)] = 1
+    vacuum: Annotated[int, Field(ge=1)] = 2
+
+    @model_validator(mode="after")
+    def _two_positions(self) -> SwitchRole:
+        if self.signal == self.vacuum:
+            raise ValueError("signal and vacuum are the same position")
+        return self
+
+
 class CalibrationRole(StrictModel):
     """How the bench is calibrated (``labctl calibrate``), and whether runs use what was found.
 
     ``store``: folder of the results; where it is named, a run takes its constants from there and is refused without.
     ``valid_hours``: how long a result counts. ``launch_limit``: power that may be launched while calibrating, so that
-    no receiver is damaged. ``in_force``: filled in for the run file, never read from bench.toml.
+    no receiver is damaged. ``power_drift``: by how much of itself the monitor's power may differ from what it was
+    while calibrating; ``drift``: other readings, such as temperatures. ``in_force`` and ``references`` (numbers that
+    the bench is held to) are filled in for the run file, never read from bench.toml.
     """
 
     store: str | None = None
     valid_hours: Positive = 24.0
     launch_limit: Watts = 10e-6
+    power_drift: Annotated[float, Field(gt=0, lt=1)] | None = None
+    drift: list[DriftEntry] = Field(default_factory=list)
     in_force: dict[str, str] = Field(default_factory=dict)
+    references: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _nothing_filled_in(self) -> CalibrationRole:
-        if self.in_force:
-            raise ValueError("in_force is filled in from the store, not read from the file")
+        if self.in_force or self.references:
+            raise ValueError("in_force and references are filled in from the store, not read from the file")
+        if self.store is None and (self.drift or self.power_drift is not None):
+            raise ValueError("drift and power_drift are held against results: they need store")
         return self

@@ -9,17 +9,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from labctl.bench import Bench, open_bench
+from labctl.calibration.drift import noted
 from labctl.calibration.force import with_results
 from labctl.calibration.plan import PLAN
 from labctl.calibration.procedure import Known, Procedure, chosen
 from labctl.calibration.result import Result
-from labctl.calibration.rig import Instruments, Rig
+from labctl.calibration.rig import Rig
 from labctl.calibration.store import Store, working_point
 from labctl.config import BenchConfig
 from labctl.engine import RunControl
 from labctl.errors import CalibrationError, ConfigError, GateError, LabctlError, RunAborted, UnsafeState
 from labctl.events import EventBus, LightOff, ProcedureFinished, ProcedureStarted
-from labctl.interfaces import Amplifier, Attenuator, BiasController, Digitizer, Laser, PowerMeter, WaveformGenerator
+from labctl.parts import instruments_of
 from labctl.version import __version__
 
 SOFTWARE = f"labctl {__version__}"
@@ -121,6 +122,7 @@ class _Session:
         rig = Rig(with_results(config, known), instruments_of(self._bench), self._checkpoint)
         try:
             rig.prepare()
+            point |= noted(config, self._bench.instruments, rig)
             found = procedure.measure(rig, Known(known))
         except (CalibrationError, ConfigError, GateError) as error:
             return Result(
@@ -133,22 +135,3 @@ class _Session:
             self._control.checkpoint(lambda paused: None)
         except RunAborted as error:
             raise RunAborted(str(error), "Start the calibration again when you are ready.") from None
-
-
-def instruments_of(bench: Bench) -> Instruments:
-    """Who plays which part. Raises ConfigError for one of the wrong kind."""
-    config = bench.config
-    role = config.unitary
-    drives = (role.forward_coupler, role.forward_phase, role.return_coupler, role.return_phase, config.tap)
-    names = dict.fromkeys(drive.instrument for drive in drives)
-    return Instruments(
-        laser=bench.part(config.laser.instrument, Laser),
-        amplifier=bench.part(config.amplifier.instrument, Amplifier),
-        attenuators=[(bench.part(each.instrument, Attenuator), each.channel) for each in config.modulator.attenuators],
-        sender=bench.part(config.modulator.in_phase.instrument, WaveformGenerator),
-        client={name: bench.part(name, WaveformGenerator) for name in names},
-        client_digitizer=bench.part(config.client_receiver.digitizer, Digitizer),
-        server_digitizer=bench.part(config.server_receiver.digitizer, Digitizer),
-        monitor=None if config.monitor is None else bench.part(config.monitor.instrument, PowerMeter),
-        biases=[bench.part(name, BiasController) for name in config.modulator.bias],
-    )

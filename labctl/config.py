@@ -15,10 +15,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, PlainValidator, model_validator
 
-from labctl.bench_tables import CalibrationRole, ImbalanceRole, InterlockEntry
+from labctl.bench_tables import CalibrationRole, ImbalanceRole, InterlockEntry, SwitchRole
 from labctl.errors import ConfigError
 from labctl.paths import resolve_paths
-from labctl.run_tables import AdversaryConfig, LedgerConfig
+from labctl.run_tables import AdversaryConfig, LedgerConfig, RecheckConfig
 from labctl.schema import (
     Amperes,
     Decibels,
@@ -216,6 +216,7 @@ class BenchConfig(StrictModel):
     monitor: MonitorRole | None = None
     waveform: WaveformRole | None = None
     interlocks: list[InterlockEntry] = Field(default_factory=list)
+    switch: SwitchRole | None = None
     calibration: CalibrationRole = CalibrationRole()
     world: dict[str, Any] | None = None
 
@@ -324,10 +325,11 @@ class RunConfig(StrictModel):
     note: str = ""
     adversary: AdversaryConfig = AdversaryConfig()
     ledger: LedgerConfig = LedgerConfig()
+    recheck: RecheckConfig | None = None
 
     def honest(self) -> RunConfig:
         """The same run with nobody deviating and no account kept."""
-        return self.model_copy(update={"adversary": AdversaryConfig(), "ledger": LedgerConfig()})
+        return self.model_copy(update={"adversary": AdversaryConfig(), "ledger": LedgerConfig(), "recheck": None})
 
 
 def load_bench(path: Path) -> BenchConfig:
@@ -360,6 +362,11 @@ def check_together(run: RunConfig, bench: BenchConfig, where: str = "the run") -
             f"{where}: key 'ledger.weights': a bench with [waveform] calibrates its receiver anew for each run, and the"
             " account knows only constants of the bench file",
             "Take the account off the run, or use a bench without [waveform].",
+        )
+    if run.recheck is not None and bench.waveform is not None:
+        raise ConfigError(
+            f"{where}: key 'recheck': a bench with [waveform] measures its shot noise, delays and phases in each run",
+            "Take the table off the run, or use a bench without [waveform].",
         )
     if run.adversary.on_the_light and not bench.simulated:
         raise ConfigError(

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from labctl.errors import GateError, InstrumentError, InterlockError, LabctlError
+from labctl.errors import Drifted, GateError, InstrumentError, InterlockError, LabctlError
 from labctl.parties.verifier import VerifierState
 
 #: What puts images in doubt: the bench was found out of order, or an instrument does not tell whether it is.
-DOUBT = (GateError, InterlockError, InstrumentError)
+DOUBT = (GateError, InterlockError, InstrumentError, Drifted)
 #: Checks that are remembered, for gates that need several images to judge; the first one is never forgotten.
 REMEMBERED = 256
 
@@ -34,6 +34,7 @@ class Standings:
         self._shots_per_image = shots_per_image
         self._first: Standing | None = None
         self._later: deque[Standing] = deque(maxlen=REMEMBERED)
+        self._rechecked: dict[str, Standing] = {}
 
     def passed(self, standing: Standing) -> None:
         """Everything was in order before the next image."""
@@ -42,11 +43,17 @@ class Standings:
         else:
             self._later.append(standing)
 
+    def rechecked(self, kind: str, standing: Standing) -> None:
+        """A re-check found that nothing has drifted."""
+        self._rechecked[kind] = standing
+
     def last_sure(self, error: LabctlError, images: int, shots: int) -> Standing | None:
         """The last one that ``error`` casts no doubt on; None where there is none.
 
         ``images``: finished; ``shots``: of the next one, done before the one that failed.
         """
+        if isinstance(error, Drifted) and error.kind in self._rechecked:
+            return self._rechecked[error.kind]
         spoilt = error.shots if isinstance(error, GateError) else 1
         first_image = (images * self._shots_per_image + shots + 1 - spoilt) // self._shots_per_image
         sure = (each for each in reversed(self._later) if each.images <= first_image)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from labctl.adversary import Referee
 from labctl.assembly import Assembly
 from labctl.bench import Bench
+from labctl.description import description, layer_measured
 from labctl.doubt import DOUBT, Standing, Standings
 from labctl.errors import GateError, LabctlError, RunAborted
 from labctl.events import (
@@ -18,7 +19,6 @@ from labctl.events import (
     ImageFinished,
     ImagesDoubtful,
     Interval,
-    LayerMeasured,
     LightOff,
     NoiseCheck,
     ReceiverSamples,
@@ -27,12 +27,13 @@ from labctl.events import (
 )
 from labctl.experiment import Experiment
 from labctl.limits import Rounds
-from labctl.plan import BeginImage, FinishImage, Layer, LightOn, Plan, Prepare, Step
+from labctl.plan import BeginImage, FinishImage, Layer, LightOn, Plan, Prepare, Recheck, Step
 from labctl.protocol.estimation import ResidualSums
 from labctl.protocol.intervals import clopper_pearson
+from labctl.recheck import KEY, refuse
 from labctl.resume import Resumption
+from labctl.run_tables import KINDS
 from labctl.signals import held_back
-from labctl.version import __version__
 
 #: Told the next image and layer; raises what ends the run before that shot.
 Ask = Callable[[int, int], None]
@@ -136,6 +137,7 @@ class Engine:
         self._rounds = Rounds(self._assembly.watch)
         self._standings = Standings(sum(layer.transmissions for layer in experiment.network.layers))
         self._shots = 0  # of the present image
+        self._plan = Plan(0, 0)
         self._referee = Referee(experiment, self._assembly.control)
         self._alarm_image: int | None = None
         self._started_s = 0.0
@@ -151,6 +153,7 @@ class Engine:
             BeginImage: self._begin,
             Layer: self._layer,
             FinishImage: self._finish,
+            Recheck: self._recheck,
         }
 
     @property
@@ -180,6 +183,7 @@ class Engine:
 
         Whatever happens, the bench is put into the safe state and read back before this returns.
         """
+        self._plan = plan
         try:
             self._execute(plan)
         except RunAborted:
@@ -247,6 +251,25 @@ class Engine:
         self._assembly.verifier.forget_since(sure.verifier)
         self.accuracy = self._accuracy() if self.images else None
 
+    def _rechecked(self, kind: str, images: int, correct: int) -> None:
+        """What was done so far is not in doubt for what drifts of this kind."""
+        self._standings.rechecked(kind, Standing(images, correct, self._assembly.verifier.state()))
+
+    def _recheck(self, step: Recheck) -> None:
+        assembly = self._assembly
+        assert assembly.rechecks is not None
+        if assembly.control is not None:
+            assembly.control.set_draw_key(step.image, KINDS.index(step.kind), KEY)
+        level = assembly.rechecks.level(self._plan)
+        found = assembly.rechecks.perform(step.kind, step.image, level, self._started_s)
+        for each in found:
+            self._bus.publish(each)
+        for each in found:
+            if not each.passed:
+                raise refuse(each, step.kind)
+        self._in_order()
+        self._rechecked(step.kind, self.images, self._correct)
+
     def _accuracy(self) -> Interval:
         low, high = clopper_pearson(self._correct, self.images, self._experiment.run.confidence)
         return Interval(self._correct / self.images, low, high)
@@ -269,7 +292,10 @@ class Engine:
         self._lit = True
         self._assembly.watch.check()
         self._started_s = self._now_s = self._bench.clock.now()
-        self.started = self._description()
+        experiment = self._experiment
+        for kind in self._plan.kinds:
+            self._rechecked(kind, 0, 0)
+        self.started = description(experiment, self._bench, self._assembly, self._started_s, self._resumed)
         alarm = self._take_up()
         self._in_order()
         self._bus.publish(self.started)
@@ -282,7 +308,7 @@ class Engine:
         resumed, control = self._resumed, self._assembly.control
         if resumed is None or not resumed.images:
             return None
-        alarm = resumed.replay(self._assembly.verifier)
+        alarm = resumed.replay(self._assembly.verifier, self._passed_before)
         self._alarm_image = None if alarm is None else alarm.image
         self.images, self._correct, self.accuracy = resumed.images, resumed.correct, resumed.accuracy
         if control is None:
@@ -291,6 +317,13 @@ class Engine:
             resumed.relive(control, self._rounds, self._now_s)
             self._now_s = self._bench.clock.now()
         return alarm
+
+    def _passed_before(self, images: int, correct: int) -> None:
+        """So many images were done, and re-checks followed that passed."""
+        assert self._resumed is not None
+        if images < self._resumed.images:
+            for step in self._plan.due(images):
+                self._rechecked(step.kind, images, correct)
 
     def _begin(self, step: BeginImage) -> None:
         if self._rounds.before_image(self._now_s):
@@ -317,20 +350,7 @@ class Engine:
         if self._control.take_look():
             self._bus.publish(self._heard(step))
         single, verdict = assembly.verifier.add(step.layer, sums)
-        self._bus.publish(
-            LayerMeasured(
-                step.image,
-                step.layer,
-                sums.n_samples,
-                sums.ss,
-                sums.sr,
-                sums.rr,
-                single.excess,
-                single.transmittance,
-                sums.turned,
-                sums.stretches,
-            )
-        )
+        self._bus.publish(layer_measured(step.image, step.layer, sums, single))
         stop = verdict.alarm and self._experiment.run.on_alarm == "stop"
         if verdict.alarm and not self.alarmed:
             self._alarm_image = step.image
@@ -373,24 +393,4 @@ class Engine:
                 time_s=self._now_s - self._started_s,
                 clock_s=self._now_s,
             )
-        )
-
-    def _description(self) -> RunStarted:
-        experiment = self._experiment
-        return RunStarted(
-            name=experiment.run.name,
-            run=experiment.run.model_dump(mode="json"),
-            bench=experiment.bench.model_dump(mode="json"),
-            simulated=self._bench.simulated,
-            seed=experiment.run.seed,
-            images=experiment.images,
-            layer_shapes=experiment.network.layer_shapes,
-            classes=experiment.dataset.classes,
-            clean_accuracy=experiment.clean_accuracy,
-            snapshots=self._bench.snapshots(),
-            calibration=self._assembly.calibration(),
-            software=f"labctl {__version__}",
-            digests=experiment.digests,
-            clock_s=self._started_s,
-            resumed_at=self._resumed.images if self._resumed is not None else 0,
         )

@@ -108,6 +108,22 @@ class CalibrationError(LabctlError):
     """A calibration constant is missing, out of range or stale: calibrate again."""
 
 
+class StaleCalibration(CalibrationError):
+    """A calibration that a run rests on has become too old while it goes on: what was done until then counts."""
+
+
+class Drifted(StaleCalibration):
+    """The bench is no longer what was calibrated: calibrate again.
+
+    ``kind``: of the re-check that found it, which every image since the last one of its kind may suffer from; None for
+    a reading, which is looked at with the interlocks.
+    """
+
+    def __init__(self, message: str, remedy: str = "", kind: str | None = None) -> None:
+        super().__init__(message, remedy)
+        self.kind = kind
+
+
 class ProtocolError(LabctlError):
     """The parties' messages do not fit together (wrong order, wrong shape, wrong layer)."""
 

@@ -140,6 +140,42 @@ class ImagesDoubtful:
 
 
 @dataclass(frozen=True)
+class Rechecked:
+    """Whether the bench is still what was calibrated, looked at when ``image`` images were finished.
+
+    ``what``: "shot-noise" (variance without signal over the calibrated), "bias-i", "bias-q" (V_pi off the null),
+    "phase-server", "phase-client" (rad); ``found`` with an interval that decides: ``passed`` unless all of it is
+    further than ``limit`` from ``expected``. ``switched``: by a switch before the receiver. Times as those of an
+    image, when it was over.
+    """
+
+    image: int
+    what: str
+    found: Interval
+    expected: float
+    limit: float
+    switched: bool
+    time_s: float
+    clock_s: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether what was found may be within the limit."""
+        return (
+            self.found.low <= self.expected + self.limit and self.found.high >= self.expected - self.limit
+        )  # false for NaN
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        found, verdict = self.found, "" if self.passed else ": it has DRIFTED"
+        return (
+            f"after {self.image} images: {self.what} {found.value:.5g} [{found.low:.5g}, {found.high:.5g}],"
+            f" calibrated {self.expected:.5g}, allowed {self.limit:g}{verdict}"
+        )
+
+
+@dataclass(frozen=True)
 class StateChanged:
     """The engine's state: "preparing", "running", "paused", "stopping", "stopped"."""
 
@@ -270,6 +306,7 @@ Event = (
     | LayerMeasured
     | ImageFinished
     | ImagesDoubtful
+    | Rechecked
     | DataRecovered
     | ReceiverSamples
     | AlarmRaised

@@ -34,6 +34,7 @@ from labctl.protocol.leakage import (
 )
 from labctl.protocol.parameters import per_layer
 from labctl.protocol.rowmodel import AmplifierTap
+from labctl.recheck import Planned
 from labctl.shipped import bench_path, run_path
 from labctl.units import db_to_ratio
 
@@ -68,6 +69,7 @@ class Forecast:
     weights_bits_per_weight: float
     data_bits_v1: float
     data_bits_journal: float
+    rechecks: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """For people."""
@@ -80,6 +82,7 @@ class Forecast:
             f"honest excess noise per layer: {excess} SNU{self._technical()}",
             f"leaks at most {self.weights_bits_per_weight:.4g} bits of each weight in all, and of each data symbol"
             f" {self.data_bits_v1:.4g} bits (arXiv v1) or {self.data_bits_journal:.4g} bits (journal)",
+            *self.rechecks,
             *([] if self.technical_note is None else [self.technical_note]),
         ]
 
@@ -200,11 +203,12 @@ class Experiment:
         bins = sum(samples // SAMPLES_PER_MODE for samples in agreement.samples)
         peak = _launch_peak(self)
         leakage = self.planned_leakage()
+        planned = Planned(self.bench, self.run.recheck, self.images)
         return Forecast(
             images=self.images,
             layers=layers,
             shots=self.images * sum(layer.transmissions for layer in self.network.layers),
-            light_s=self.images * bins / self.bench.bin_rate,
+            light_s=self.images * bins / self.bench.bin_rate + planned.seconds,
             samples=self.images * sum(agreement.samples),
             bytes_on_disk=50_000 + self.images * (200 + 64 * layers + 8 * self.network.outputs),
             attenuation_db=plan_launch(self.bench, peak).attenuation_db,
@@ -218,6 +222,7 @@ class Experiment:
             ),
             data_bits_v1=max(each.data_bits_v1 for each in leakage),
             data_bits_journal=max(each.data_bits_journal for each in leakage),
+            rechecks=planned.lines(),
         )
 
 

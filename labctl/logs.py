@@ -29,6 +29,7 @@ from labctl.events import (
     ImageFinished,
     LayerMeasured,
     LightOff,
+    Rechecked,
     RunFinished,
     RunStarted,
     StateChanged,
@@ -85,6 +86,7 @@ class RunLog:
         bus.subscribe(RunStarted, self._on_started)
         bus.subscribe(StateChanged, lambda event: self._note(logging.INFO, event, asdict(event)))
         bus.subscribe(AlarmRaised, lambda event: self._note(logging.WARNING, event, asdict(event)))
+        bus.subscribe(Rechecked, self._on_rechecked)
         bus.subscribe(LightOff, self._on_light_off)
         bus.subscribe(RunFinished, self._on_finished)
         if self._level <= logging.DEBUG:
@@ -95,6 +97,9 @@ class RunLog:
                 lambda event: self._note(logging.DEBUG, event, {"image": event.image, "overlap": event.overlap}),
             )
         self._listener.start()
+
+    def _on_rechecked(self, event: Rechecked) -> None:
+        self._note(logging.INFO if event.passed else logging.WARNING, event, asdict(event) | {"passed": event.passed})
 
     def _on_started(self, event: RunStarted) -> None:
         told = {

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from labctl.errors import LabctlError
 from labctl.events import (
     DataRecovered,
@@ -15,6 +17,7 @@ from labctl.events import (
     LayerMeasured,
     Leakage,
     NoiseCheck,
+    Rechecked,
     RunStarted,
     StateChanged,
 )
@@ -25,6 +28,7 @@ from labctl.protocol.leakage import Layer
 from labctl.protocol.parameters import per_layer
 from labctl.protocol.rowmodel import AmplifierTap
 from labctl.record import Run
+from labctl.record.schema import RECHECKED
 from labctl.units import db_to_ratio
 
 #: Share of the light's amplitude that each quadrature of the server's receiver gets.
@@ -57,6 +61,7 @@ class Teller:
         rows = len(run.images["index"])
         stride = max(1, rows // LOOKS)
         for image in range(self._told, rows):
+            yield from self._rechecks(run, image)
             yield from self._layers(run, image)
             yield self._image(run, image, image % stride == 0 or image == rows - 1)
             if run.alarm is not None and run.alarm.image == image:
@@ -66,6 +71,7 @@ class Teller:
             yield from self._end(run, rows)
 
     def _end(self, run: Run, rows: int) -> Iterator[Event]:
+        yield from self._rechecks(run, rows)
         yield from (self._layers(run, rows))  # those of an image that was not finished
         if run.alarm is not None and run.alarm.image >= rows:
             yield run.alarm
@@ -74,6 +80,24 @@ class Teller:
         yield StateChanged("stopped")
         if run.finished is not None:
             yield run.finished
+
+    def _rechecks(self, run: Run, image: int) -> Iterator[Event]:
+        """Those before an image, or after the last one."""
+        columns = run.rechecks
+        if columns is None:
+            return
+        for row in np.flatnonzero(columns["image"] == image):
+            one = {name: values[row].item() for name, values in columns.items()}
+            yield Rechecked(
+                image,
+                RECHECKED[one["what"]],
+                Interval(one["value"], one["low"], one["high"]),
+                one["expected"],
+                one["limit"],
+                bool(one["switched"]),
+                one["time_s"],
+                one["clock_s"],
+            )
 
     def _layers(self, run: Run, image: int) -> Iterator[Event]:
         if run.overlaps is not None and image < len(run.overlaps):

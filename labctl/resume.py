@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,8 @@ _SUMS = ("N", "sum_ss", "sum_sr", "sum_rr", "turned", "stretches")
 
 @dataclass(frozen=True)
 class Resumption:
-    """What is known of the images that are done: ``sums`` of each, by layer; ``clocks``: the bench's clock after each.
+    """What is known of the images that are done: ``sums`` of each, by layer; ``clocks``: the bench's clock after each;
+    ``corrects``: predicted right up to and including each; ``rechecked``: the clock after re-checks, by the next image.
 
     ``correct``: predicted right; ``time_s``: since the light came on, without the time in which it was off;
     ``provenance``: of the file; ``ended``: whether its end was written.
@@ -45,6 +46,8 @@ class Resumption:
     images: int
     sums: tuple[tuple[ResidualSums, ...], ...]
     clocks: tuple[float, ...]
+    corrects: tuple[int, ...]
+    rechecked: Mapping[int, float]
     time_s: float
     correct: int
     accuracy: Interval | None
@@ -61,14 +64,18 @@ class Resumption:
             for layer, each in enumerate(layers)
         ]
 
-    def replay(self, verifier: Verifier) -> AlarmRaised | None:
-        """Tell the server's check of the light that came back; the alarm that it raises, if it does."""
+    def replay(self, verifier: Verifier, done: Callable[[int, int], None]) -> AlarmRaised | None:
+        """Tell the server's check of the light that came back; the alarm that it raises, if it does.
+
+        ``done``: told after each image how many there were, and how many of them were predicted right.
+        """
         alarm = None
         for image, layers in enumerate(self.sums):
             for layer, sums in enumerate(layers):
                 _, verdict = verifier.add(layer, sums)
                 if verdict.alarm and alarm is None:
                     alarm = AlarmRaised(image, verdict.excess, verdict.threshold)
+            done(image + 1, self.corrects[image])
         return alarm
 
     def relive(self, control: SimulationControl, rounds: Rounds, started_s: float) -> None:
@@ -77,7 +84,9 @@ class Resumption:
         Before each image the interlocks are read as they were then: what is on a slow line notes when it was asked.
         """
         now_s = started_s
-        for clock_s in self.clocks:
+        for image, clock_s in enumerate(self.clocks):
+            if image in self.rechecked:
+                _wind(control, self.rechecked[image])
             rounds.before_image(now_s)
             _wind(control, clock_s)
             now_s = clock_s
@@ -162,9 +171,17 @@ def _resumption(run: Run) -> Resumption:
         images=done,
         sums=tuple(zip(*layers, strict=True)),
         clocks=tuple(images["clock_s"][:done].tolist()),
+        rechecked=_rechecked(run),
+        corrects=tuple(images["correct"][:done].tolist()),
         time_s=float(images["time_s"][done - 1]) if done else 0.0,
         correct=int(images["correct"][done - 1]) if done else 0,
         accuracy=Interval(*(float(images[name][done - 1]) for name in names)) if done else None,
         provenance=run.provenance,
         ended=run.finished is not None,
     )
+
+
+def _rechecked(run: Run) -> dict[int, float]:
+    """The last of each image counts."""
+    columns = run.rechecks
+    return {} if columns is None else dict(zip(columns["image"].tolist(), columns["clock_s"].tolist(), strict=True))

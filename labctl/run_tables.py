@@ -22,6 +22,51 @@ STRENGTHS: dict[str, tuple[float, float]] = {
 GAIN_ATTACKS = ("greedy", "all-modes")
 
 
+#: What may have drifted, in the order in which it is looked at.
+RecheckKind = Literal["shot-noise", "bias", "phase"]
+KINDS: tuple[RecheckKind, ...] = ("shot-noise", "bias", "phase")
+#: Numbers that a re-check of each kind looks at.
+NUMBERS: dict[RecheckKind, int] = {"shot-noise": 1, "bias": 2, "phase": 2}
+Often = Annotated[int, Field(ge=1)] | None
+
+
+class RecheckConfig(StrictModel):
+    """What is measured again while the run goes on, every so many images and after the last one.
+
+    ``shot_noise_limit``: of the variance without signal, relative to the calibrated; ``bias_limit``: of each arm, in
+    V_pi off its null; ``phase_limit``: of the light at both receivers, rad. ``false_alarm_rate``: the probability that
+    the re-checks of a whole run stop one whose bench is within all limits.
+    """
+
+    shot_noise_every_images: Often = None
+    bias_every_images: Often = None
+    phase_every_images: Often = None
+    shot_noise_limit: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    bias_limit: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    phase_limit: Annotated[float, Field(gt=0, lt=3)] = 0.05
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)] = 1e-3
+
+    @model_validator(mode="after")
+    def _looks_at_something(self) -> RecheckConfig:
+        if not self.every:
+            raise ValueError("recheck needs shot_noise_every_images, bias_every_images or phase_every_images")
+        return self
+
+    @property
+    def every(self) -> dict[RecheckKind, int]:
+        """Images from one re-check to the next, by kind."""
+        found: dict[RecheckKind, int | None] = {
+            "shot-noise": self.shot_noise_every_images,
+            "bias": self.bias_every_images,
+            "phase": self.phase_every_images,
+        }
+        return {kind: images for kind, images in found.items() if images is not None}
+
+    def limit(self, kind: RecheckKind) -> float:
+        """Of a kind, in its unit."""
+        return {"shot-noise": self.shot_noise_limit, "bias": self.bias_limit, "phase": self.phase_limit}[kind]
+
+
 class AdversaryConfig(StrictModel):
     """How a party deviates from what was agreed.
 

@@ -12,8 +12,16 @@ from pathlib import Path
 from labctl import trips
 from labctl.bench import open_bench
 from labctl.config import BenchConfig
-from labctl.engine import Engine, RunControl
-from labctl.errors import BudgetSpent, GateError, InterlockError, LabctlError, RunAborted, UnsafeState
+from labctl.engine import Ask, Engine, RunControl
+from labctl.errors import (
+    BudgetSpent,
+    GateError,
+    InterlockError,
+    LabctlError,
+    RunAborted,
+    StaleCalibration,
+    UnsafeState,
+)
 from labctl.events import EventBus, LightOff, RunFinished, RunStarted, Status, Verdict
 from labctl.experiment import Experiment, load_experiment
 from labctl.ledger.run import RunLedgers
@@ -27,7 +35,7 @@ from labctl.signals import Stopped, asked_first
 from labctl.watchdog import Watchdog
 
 #: Errors that end a run in order, without the software or an instrument having failed.
-ABORTS = (BudgetSpent, GateError, InterlockError, RunAborted)
+ABORTS = (BudgetSpent, GateError, InterlockError, RunAborted, StaleCalibration)
 
 
 @dataclass(frozen=True)
@@ -143,7 +151,8 @@ def _run(  # noqa: PLR0913 - what run_experiment was given
         ):
             if recorder is not None:
                 recorder.note(ledgers.entries())
-            engine = Engine(experiment, bench, bus, control, ledgers.before_shot, watchdog, resumed)
+            ask = _still_valid(experiment.bench, wall_time, ledgers.before_shot)
+            engine = Engine(experiment, bench, bus, control, ask, watchdog, resumed)
             ending.execute(experiment, engine)
             if isinstance(ending.error, InterlockError):
                 _keep_trip(experiment.bench, ending.error, wall_time())
@@ -185,6 +194,19 @@ def _check_calibration(bench: BenchConfig, now_s: float) -> None:
     if bench.calibrated_at is not None and bench.calibration_valid_hours is not None:
         limits = GateLimits(calibration_age_s=3600 * bench.calibration_valid_hours)
         check_calibration_age(f"bench {bench.name}", bench.calibrated_at.timestamp(), now_s, limits)
+
+
+def _still_valid(bench: BenchConfig, wall_time: Callable[[], float], then: Ask) -> Ask:
+    """Before each shot: whether the calibration has outlived its time since the run began."""
+
+    def ask(image: int, layer: int) -> None:
+        try:
+            _check_calibration(bench, wall_time())
+        except GateError as error:
+            raise StaleCalibration(str(error), error.remedy) from error
+        then(image, layer)
+
+    return ask
 
 
 def _keep_trip(bench: BenchConfig, trip: InterlockError, now_s: float) -> None:
@@ -246,7 +268,9 @@ class _Ending:
         self._engine = engine
         first = 0 if self._resumed is None else self._resumed.images
         try:
-            engine.execute(Plan(experiment.images, len(experiment.network.weights), first))
+            recheck = experiment.run.recheck
+            rechecks = () if recheck is None else tuple(recheck.every.items())
+            engine.execute(Plan(experiment.images, len(experiment.network.weights), first, rechecks))
         except LabctlError as error:
             self.error = error
         except (Exception, Stopped) as error:

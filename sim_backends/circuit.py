@@ -261,6 +261,7 @@ class Circuit:
             self.bin_rate_hz,
             bins,
             self._imbalance(),
+            self._turned_rad(),
         )
         if key not in self._launches:
             field = self._field(in_phase, quadrature)
@@ -277,7 +278,13 @@ class Circuit:
     def _field(self, in_phase: GeneratorChannelState, quadrature: GeneratorChannelState) -> Complex:
         photons = photons_per_bin(self.emitted_power_w(), self.wavelength_m(), self.sample_rate_hz)
         photons *= db_to_ratio(-(self._config.modulator.loss + self.attenuation_db()))
-        return np.asarray(np.sqrt(photons) * self._transfer(in_phase, quadrature))
+        field = np.asarray(np.sqrt(photons) * self._transfer(in_phase, quadrature))
+        turned = self._turned_rad()
+        return field * np.exp(1j * turned) if turned else field
+
+    def _turned_rad(self) -> float:
+        """Phase of the light against both oscillators, beside what the laser's own noise does to it."""
+        return math.radians(self._config.channel.phase_drift_deg_per_hour) * self.time_s / 3600
 
     def _transfer(self, in_phase: GeneratorChannelState, quadrature: GeneratorChannelState) -> Complex:
         physics = self._config.modulator

@@ -142,10 +142,14 @@ class ModulatorPhysics(StrictModel):
 
 
 class ChannelPhysics(StrictModel):
-    """Fibre out (server to client's amplifier, the unitary's uniform loss included) and back."""
+    """Fibre out (server to client's amplifier, the unitary's uniform loss included) and back.
+
+    ``phase_drift_deg_per_hour``: of the light against both local oscillators, from the start of the lab's clock.
+    """
 
     loss_out: Decibels = 0.0
     loss_back: Decibels = 0.0
+    phase_drift_deg_per_hour: float = 0.0
 
 
 class UnitaryPhysics(StrictModel):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from labctl.bench_tables import ImbalanceRole
+from labctl.calibration.drift import references
 from labctl.calibration.result import Result
 from labctl.calibration.store import Store, working_point
 from labctl.config import BenchConfig
@@ -69,8 +70,11 @@ def calibrated(config: BenchConfig, path: Path) -> BenchConfig:
     used = {name: results[name] for name in results if results[name].passed}
     first = min(datetime.fromisoformat(used[name].taken_at) for name in NEEDED)
     told = f"measured, the oldest of {len(used)} results on {first.isoformat(timespec='seconds')}, in {store.folder}"
-    return with_results(config, used).model_copy(
+    made = with_results(config, used)
+    held = made.calibration.model_copy(update={"references": references(config, used, NEEDED)})
+    return made.model_copy(
         update={
+            "calibration": held,
             "calibrated": told,
             "calibrated_at": first,
             "calibration_valid_hours": config.calibration.valid_hours,

@@ -26,12 +26,14 @@ MOST: Final = 40 * BLOCKS
 @dataclass(frozen=True, eq=False)
 class Probe:
     """Block by block, volts. ``server_power``: (blocks, SLOTS), of signal X² + P² for FIELD; ``server_field``: complex
-    mean; ``server_spread``: (blocks, SLOTS), variance across the mean field's direction less noise, over its square;
-    ``client_power``: (blocks,); ``client_field``: complex; ``client_noise``: variance of the rows without light.
+    mean; ``server_none``: that of the rows without light; ``server_spread``: (blocks, SLOTS), variance across the mean
+    field's direction less noise, over its square; ``client_power``: (blocks,); ``client_field``: complex;
+    ``client_noise``: variance of the rows without light.
     """
 
     server_power: Double
     server_field: Complex
+    server_none: Complex
     server_spread: Double
     client_power: Double
     client_field: Complex
@@ -58,6 +60,7 @@ def probe(rig: Rig, model: IqModulator, loop: LoopVolts, threes: int | None = No
     return Probe(
         server_power=(square[:, 0] + square[:, 1]) / 2 - square[:, 2],
         server_field=field,
+        server_none=means[:, 2],
         server_spread=_spread(server),
         client_power=squares[:, 0] + squares[:, 1] - 2 * squares[:, 2],
         client_field=first[:, 0] - first[:, 2] - 1j * (first[:, 1] - first[:, 2]),

@@ -71,9 +71,21 @@ class Shot:
 
 
 class Rig:
-    """``checkpoint`` is called before every shot and raises what ends the calibration."""
+    """``checkpoint`` is called before every shot and raises what ends the calibration.
 
-    def __init__(self, config: BenchConfig, instruments: Instruments, checkpoint: Callable[[], None]) -> None:
+    ``segment``: of the sender's memory; ``noise_samples``: of each output in a noise record.
+    """
+
+    def __init__(
+        self,
+        config: BenchConfig,
+        instruments: Instruments,
+        checkpoint: Callable[[], None],
+        segment: int = SEGMENT,
+        noise_samples: int | None = None,
+    ) -> None:
+        self._segment = segment
+        self.noise_samples = noise_samples or NOISE_SAMPLES
         self.config = config
         self.parts = instruments
         self._checkpoint = checkpoint
@@ -208,11 +220,6 @@ class Rig:
         role, meter = self.config.monitor, self.parts.monitor
         return self.power_w if role is None or meter is None else meter.power() / role.fraction
 
-    @property
-    def noise_samples(self) -> int:
-        """Of each output in a noise record."""
-        return NOISE_SAMPLES
-
     # --- shots ----------------------------------------------------------------------------------
 
     def bypass(self) -> LoopVolts:
@@ -221,13 +228,13 @@ class Rig:
         return LoopVolts(nothing, nothing, nothing, nothing, HALF * self.config.tap.v_pi)
 
     def noise(self) -> tuple[Double, Double]:
-        """What both receivers give without signal, volts: server (2, N), client (N,), N of NOISE_SAMPLES."""
+        """What both receivers give without signal, volts: server (2, N), client (N,), N of ``noise_samples``."""
         digitizers = (self.parts.client_digitizer, self.parts.server_digitizer)
         most = min(RECORD_SAMPLES, *(each.capabilities.memory_samples for each in digitizers))
         interval = 1 / self.timing.sample_rate_hz
         parts = []
-        for start in range(0, NOISE_SAMPLES, most):
-            samples = min(most, NOISE_SAMPLES - start)
+        for start in range(0, self.noise_samples, most):
+            samples = min(most, self.noise_samples - start)
             self._ready(np.zeros((1, SLOTS)), np.zeros((1, SLOTS)), 1, self.bypass())
             parts.append(self._record(interval, samples, interval, samples))
         server, client = zip(*parts, strict=True)
@@ -254,7 +261,7 @@ class Rig:
                 arm.channel: self._laid_out(arm, volts)
                 for arm, volts in zip(self.arms, (volts_i, volts_q), strict=True)
             }
-            self.parts.sender.load(SEGMENT, codes)
+            self.parts.sender.load(self._segment, codes)
             self._played = played
         self._loops = loops
 
@@ -286,7 +293,7 @@ class Rig:
         )
         for digitizer in (parts.client_digitizer, parts.server_digitizer):
             digitizer.arm()
-        parts.sender.play(SEGMENT, self._loops)
+        parts.sender.play(self._segment, self._loops)
         for digitizer in (parts.client_digitizer, parts.server_digitizer):
             digitizer.wait()
         seen = np.stack([self._read(parts.server_digitizer, server, index) for index in (0, 1)])

@@ -214,10 +214,15 @@ def _value(value: Any) -> str:
     if isinstance(value, str):
         return json.dumps(value)
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_value(each)}" for key, each in value.items()) + " }"
+        return "{ " + ", ".join(f"{_key(key)} = {_value(each)}" for key, each in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(_value(each) for each in value) + "]"
     return repr(int(value)) if isinstance(value, int) else repr(float(value))
+
+
+def _key(name: str) -> str:
+    """As it is, or in quotes where a dot would open a table."""
+    return json.dumps(name) if "." in name else name
 
 
 def _read(path: Path) -> Result:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from labctl.errors import BudgetSpent, ConfigError, GateError, InterlockError, RunAborted, UnsafeState
+from labctl.errors import (
+    BudgetSpent,
+    ConfigError,
+    GateError,
+    InterlockError,
+    RunAborted,
+    StaleCalibration,
+    UnsafeState,
+)
 
 ACCEPTED = 0
 ERROR = 1
@@ -19,7 +27,7 @@ def status_of(error: BaseException) -> int:
     """The exit status for an error that ended a command."""
     if isinstance(error, ConfigError):
         return USAGE
-    if isinstance(error, (BudgetSpent, GateError, InterlockError, RunAborted)):
+    if isinstance(error, (BudgetSpent, GateError, InterlockError, RunAborted, StaleCalibration)):
         return ABORTED
     if isinstance(error, UnsafeState):
         return UNSAFE

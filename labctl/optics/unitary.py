@@ -54,6 +54,10 @@ class LoopUnitary:
             for channel in amplitudes:
                 generator.set_output(channel, True)
 
+    def forget(self) -> None:
+        """Somebody else has used the generators: what they hold is loaded again."""
+        self._mode = self._tapped = None
+
     def _all(self) -> list[tuple[str, Drive]]:
         return [*self._couplers, *self._phases, self._tap]
 

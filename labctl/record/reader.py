@@ -45,7 +45,8 @@ class Run:
     layer, which may be one row ahead when the run ended within an image; ``units``: unit of each column, by
     "images/<column>" and "layers/<column>". ``finished`` is None while the run goes on, and stays so when its process
     was killed. ``recovered``: what a curious server found of the first images, shape (images, height, width), and
-    ``overlaps``: how well, of all, shape (images,); None where there was none. ``damage``: what does not agree with its
+    ``overlaps``: how well, of all, shape (images,); None where there was none; ``rechecks``: one row a number looked
+    at again while the run went on, None where none was asked for. ``damage``: what does not agree with its
     checksum, in words, where it was asked for in spite of that; ``whole``: rows before the first such row, of each
     table; ``verified``: whether there are checksums at all.
     """
@@ -62,6 +63,7 @@ class Run:
     light_off: LightOff | None
     overlaps: NDArray[Any] | None = None
     recovered: NDArray[Any] | None = None
+    rechecks: Columns | None = None
     damage: tuple[str, ...] = ()
     whole: tuple[int, ...] = ()
     verified: bool = True
@@ -145,6 +147,7 @@ def _read(path: Path, file: h5py.File) -> Run:
         for number in range(len(started.layer_shapes))
     ]
     found = tables.read(_group(file, schema.RECOVERY), schema.RECOVERY_COLUMNS) if schema.RECOVERY in file else None
+    rechecks = tables.read(_group(file, schema.RECHECKS), schema.RECHECK_COLUMNS) if schema.RECHECKS in file else None
     result = _group(file, schema.RESULT) if schema.RESULT in file else None
     if (head["status"] == "running") != (result is None):
         raise RecordError(f"a run that is {head['status']!r} does not fit the result that is there or not", _REMEDY)
@@ -162,6 +165,7 @@ def _read(path: Path, file: h5py.File) -> Run:
         light_off=_light_off(file),
         overlaps=None if found is None else found[schema.OVERLAPS],
         recovered=recovered,
+        rechecks=rechecks,
         damage=(*tables.damage, *([] if version == schema.WITHOUT_CHECKSUMS else _damaged_groups(file))),
         whole=tuple(tables.whole),
         verified=version != schema.WITHOUT_CHECKSUMS,

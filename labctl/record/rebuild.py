@@ -43,7 +43,16 @@ def kept_rows(run: Run) -> list[int]:
     for whole in run.whole[1 : 1 + len(run.layers)]:
         ahead = ahead and whole > images  # layers of an image that was not finished, from the first on
         kept.append(images + ahead)
-    return kept + [min(kept[1], each) for each in run.whole[len(kept) :]]
+    others = len(kept) + (run.overlaps is not None)
+    kept += [min(kept[1], each) for each in run.whole[len(kept) : others]]
+    return kept if run.rechecks is None else [*kept, rechecks_until(run, images)]
+
+
+def rechecks_until(run: Run, images: int) -> int:
+    """Rows of ``/rechecks`` that are whole, of re-checks that followed at most so many images."""
+    if run.rechecks is None:
+        return 0
+    return int((run.rechecks["image"][: run.whole[-1]] <= images).sum())
 
 
 def rebuilt(source: Path, target: Path, run: Run | None = None) -> None:

@@ -28,6 +28,7 @@ from labctl.events import (
     ImageFinished,
     LayerMeasured,
     LightOff,
+    Rechecked,
     RunFinished,
     RunStarted,
 )
@@ -88,7 +89,7 @@ class RunRecorder:
         bus.subscribe(LayerMeasured, self._on_layer)
         bus.subscribe(ImageFinished, self._on_image)
         bus.subscribe(RunStarted, self._on_started)
-        for kind in (AlarmRaised, LightOff, DataRecovered):
+        for kind in (AlarmRaised, LightOff, DataRecovered, Rechecked):
             bus.subscribe(kind, self._on_event)
         bus.subscribe(RunFinished, self._on_finished)
 

@@ -37,6 +37,9 @@ class RunFile:
             self.overlaps: Table | None = None
             if event.run.get("adversary", {}).get("server_recovers_data"):
                 self.overlaps = Table(self.h5.create_group(schema.RECOVERY), schema.RECOVERY_COLUMNS)
+            self.rechecks: Table | None = None
+            if event.run.get("recheck"):
+                self.rechecks = Table(self.h5.create_group(schema.RECHECKS), schema.RECHECK_COLUMNS)
             none = [0] * len(self._tables)
             self.h5.create_dataset(schema.COMMITTED, data=np.array([*none, checksums.of_counts(none)], "i8"))
             layout.seal_head(self.h5)
@@ -47,11 +50,12 @@ class RunFile:
     @property
     def _tables(self) -> list[Table]:
         """In the order of their counts."""
-        return [self.images, *self.layers, *([] if self.overlaps is None else [self.overlaps])]
+        return [self.images, *self.layers, *(each for each in (self.overlaps, self.rechecks) if each is not None)]
 
     def fill(self, run: Run, rows: Sequence[int]) -> None:
         """The first rows of another file, so many of each table."""
         found = [run.images, *run.layers, *([] if run.overlaps is None else [{schema.OVERLAPS: run.overlaps}])]
+        found += [] if run.rechecks is None else [run.rechecks]
         for table, columns, count in zip(self._tables, found, rows, strict=True):
             table.extend(columns, count)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labctl.events import ImageFinished, LayerMeasured
+from labctl.events import ImageFinished, LayerMeasured, Rechecked
 
 FORMAT = "labctl run"
 FORMAT_VERSION = 2
@@ -29,6 +29,7 @@ RECOVERY = "recovery"
 OVERLAPS = "overlaps"
 SAFE_STATE = "safe_state"
 DIGESTS = "digests"
+RECHECKS = "rechecks"
 
 
 @dataclass(frozen=True)
@@ -138,4 +139,40 @@ def layer_row(event: LayerMeasured) -> Sequence[float]:
         event.transmittance,
         event.turned,
         event.stretches,
+    )
+
+
+#: What a row of ``/rechecks`` is about, by its number there.
+RECHECKED = ("shot-noise", "bias-i", "bias-q", "phase-server", "phase-client")
+#: Columns of ``/rechecks``, in the order of :func:`recheck_row`, in a run with re-checks.
+RECHECK_COLUMNS = (
+    Column("image", "i8", "1", "images that were finished before it"),
+    Column("what", "i8", "1", "0: shot noise, 1: bias of I, 2: of Q, 3: phase at the server, 4: at the client"),
+    Column("value", "f8", "1", "variance over the calibrated; bias in V_pi; phase in rad"),
+    Column("low", "f8", "1", "lower end of the interval that decides"),
+    Column("high", "f8", "1", "upper end of the interval that decides"),
+    Column("expected", "f8", "1", "as calibrated"),
+    Column("limit", "f8", "1", "how far off it may be"),
+    Column("switched", "i8", "1", "1: vacuum came from a switch before the receiver, 0: from closed shutters"),
+    Column("passed", "i8", "1", "0: it has drifted"),
+    Column("time_s", "f8", "s", "the bench's clock when it was over, from light on"),
+    Column("clock_s", "f8", "s", "the same from the clock's own origin"),
+)
+
+
+def recheck_row(event: Rechecked) -> Sequence[float]:
+    """The numbers of one row of ``/rechecks``."""
+    found = event.found
+    return (
+        event.image,
+        RECHECKED.index(event.what),
+        found.value,
+        found.low,
+        found.high,
+        event.expected,
+        event.limit,
+        event.switched,
+        event.passed,
+        event.time_s,
+        event.clock_s,
     )

@@ -28,6 +28,7 @@ from labctl.events import (
     ImageFinished,
     LayerMeasured,
     LightOff,
+    Rechecked,
     RunFinished,
     RunStarted,
 )
@@ -35,7 +36,7 @@ from labctl.record import disk, layout, schema
 from labctl.record.layout import Picture
 from labctl.record.names import check_name
 from labctl.record.reader import Run
-from labctl.record.rebuild import rebuilt
+from labctl.record.rebuild import rebuilt, rechecks_until
 from labctl.record.run_file import RunFile
 from labctl.record.table import BLOCK, Table
 from labctl.values import Scalar, Snapshot
@@ -106,6 +107,7 @@ class RunWriter:
         bus.subscribe(AlarmRaised, self.alarm)
         bus.subscribe(LightOff, self.light_off)
         bus.subscribe(DataRecovered, self.recovered)
+        bus.subscribe(Rechecked, self.rechecked)
         bus.subscribe(RunFinished, self.finish)
 
     def note(self, provenance: Snapshot) -> None:
@@ -163,7 +165,10 @@ class RunWriter:
         try:
             part.unlink(missing_ok=True)
             file = RunFile(part, run.started, values)
-            file.fill(run, [images] * len(run.whole))
+            rows = [images] * len(run.whole)
+            if run.rechecks is not None:
+                rows[-1] = rechecks_until(run, images - 1)  # those before the next image come again
+            file.fill(run, rows)
             file.follow()
             file.commit()
             file.sync()
@@ -199,6 +204,17 @@ class RunWriter:
             file.overlaps.add((event.overlap,))
         if event.picture is not None:
             self._pictures.append(event.picture)
+
+    def rechecked(self, event: Rechecked) -> None:
+        """One row of what was looked at again; it is put down at once, since what follows may end the run."""
+        with self._writing() as file:
+            if file.rechecks is None:
+                raise RecordError(
+                    f"{self._path}: there was a re-check in a run that asked for none",
+                    "This is a fault of the program.",
+                )
+            file.rechecks.add(schema.recheck_row(event))
+        self.flush()
 
     def alarm(self, event: AlarmRaised) -> None:
         """The first counts."""

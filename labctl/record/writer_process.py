@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from labctl.errors import RecordError
-from labctl.events import AlarmRaised, DataRecovered, LightOff, RunFinished, RunStarted
+from labctl.events import AlarmRaised, DataRecovered, LightOff, Rechecked, RunFinished, RunStarted
 from labctl.record import disk, frames
 from labctl.record.reader import open_run
 from labctl.record.rebuild import WITHOUT_A_WORD
@@ -66,6 +66,8 @@ class Desk:
             writer.light_off(event)
         elif isinstance(event, DataRecovered):
             writer.recovered(event)
+        elif isinstance(event, Rechecked):
+            writer.rechecked(event)
 
     def end(self) -> None:
         """Nothing more will come."""

@@ -37,6 +37,8 @@ def _tables(run: Run) -> Iterator[tuple[str, str, Columns]]:
         yield f"layer-{number}", "layers", table
     if run.overlaps is not None:
         yield "recovery", "recovery", {"overlaps": run.overlaps}
+    if run.rechecks is not None:
+        yield "rechecks", "rechecks", run.rechecks
 
 
 def _columns(kind: str, table: Columns, run: Run) -> list[tuple[str, Sequence[Any]]]:

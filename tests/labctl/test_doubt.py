@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labctl.doubt import REMEMBERED, Standing, Standings
-from labctl.errors import GateError, InterlockError
+from labctl.errors import Drifted, GateError, InterlockError, LabctlError
 from labctl.parties.verifier import VerifierState
 
 SEEN = VerifierState((), None)
@@ -18,7 +18,7 @@ def standings(*images: int) -> Standings:
     return found
 
 
-def sure(found: Standings, error: GateError | InterlockError, images: int, shots: int = 0) -> int | None:
+def sure(found: Standings, error: LabctlError, images: int, shots: int = 0) -> int | None:
     standing = found.last_sure(error, images, shots)
     return None if standing is None else standing.images
 
@@ -44,3 +44,12 @@ def test_a_gate_that_needs_several_shots_to_judge(spoilt: int, shots: int, expec
 def test_the_first_one_is_never_forgotten() -> None:
     found = standings(0, *range(10, 10 + 2 * REMEMBERED))
     assert sure(found, GateError("x", shots=10**6), 600) == 0
+
+
+def test_what_drifted_spoilt_everything_since_its_kind_was_last_looked_at() -> None:
+    found = standings(0, 10, 20)
+    for kind, images in (("bias", 0), ("phase", 0), ("phase", 12)):
+        found.rechecked(kind, Standing(images, images, SEEN))
+    assert sure(found, Drifted("x", kind="phase"), 23) == 12
+    assert sure(found, Drifted("x", kind="bias"), 23) == 0
+    assert sure(found, Drifted("x"), 23) == 20  # a reading, which is looked at with the interlocks

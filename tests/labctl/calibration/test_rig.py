@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from labctl.bench import Bench, open_bench
-from labctl.calibrate import instruments_of
 from labctl.calibration.rig import Rig
 from labctl.config import BenchConfig
 from labctl.errors import CalibrationError, InterlockError
+from labctl.parts import instruments_of
 from tests.fakes import FakeLibrary, fake_bench, use_fakes
 
 

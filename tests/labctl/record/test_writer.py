@@ -17,7 +17,16 @@ import pytest
 
 from labctl.clock import SteppedClock
 from labctl.errors import RecordError
-from labctl.events import AdversaryResult, DataRecovered, Event, EventBus, RecoveryResult
+from labctl.events import (
+    AdversaryResult,
+    DataRecovered,
+    Event,
+    EventBus,
+    ImageFinished,
+    Interval,
+    Rechecked,
+    RecoveryResult,
+)
 from labctl.record import open_run
 from labctl.record.schema import PROVENANCE
 from labctl.record.writer import RunWriter
@@ -257,3 +266,29 @@ def test_an_image_costs_less_than_sixty_microseconds(tmp_path: Path) -> None:
         best = min(best, (time.process_time() - before) / count)
         writer.close()
     assert best < 60e-6
+
+
+def test_rechecks_have_a_table_where_the_run_asks_for_them(tmp_path: Path) -> None:
+    looked = Rechecked(1, "bias-q", Interval(0.002, 0.001, 0.003), 0.0, 0.01, True, 5.0, 7.0)
+    run = sample_run.RUN | {"recheck": {"bias_every_images": 1}}
+    events = [sample_run.started(run=run), *list(sample_run.whole_run(3))[1:]]
+    place = next(at for at, event in enumerate(events) if isinstance(event, ImageFinished)) + 1
+    path = record(tmp_path, [*events[:place], looked, *events[place:]])
+    found = open_run(path).rechecks
+    assert found is not None
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "image": [1],
+        "what": [2],
+        "value": [0.002],
+        "low": [0.001],
+        "high": [0.003],
+        "expected": [0.0],
+        "limit": [0.01],
+        "switched": [1],
+        "passed": [1],
+        "time_s": [5.0],
+        "clock_s": [7.0],
+    }
+    assert open_run(record(tmp_path, sample_run.whole_run(3))).rechecks is None
+    with pytest.raises(RecordError, match="a re-check in a run that asked for none"):
+        record(tmp_path, [sample_run.started(), looked])
