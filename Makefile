@@ -1,7 +1,8 @@
 # make demo    set everything up and run the main job on the simulated bench
 # make test    set everything up, then check style, types, import rules, and run the tests
 # make lint    the checks of `make test` without the tests
-# make bench   throughput of the simulated path beside the bare physics kernel
+# make bench   all benchmarks, one after the other
+# make bench-throughput   the simulated path beside the bare physics kernel
 # make bench-waveform   throughput of the waveform mode
 # make bench-serve   the simulated bench over TCP beside the one in process
 # make bench-window   the window while a full-speed run goes on
@@ -32,7 +33,7 @@ export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: demo test lint pytest bench bench-waveform bench-serve bench-drivers bench-record bench-window soak lock clean \
+.PHONY: demo test lint pytest bench bench-throughput bench-waveform bench-serve bench-drivers bench-record bench-window soak lock clean \
     env test-env
 .NOTPARALLEL:
 
@@ -55,7 +56,9 @@ pytest:
 	    exec $(BIN)/pytest $(PYTEST_WORKERS) $(PYTEST_ARGS); \
 	fi
 
-bench: env
+bench: bench-throughput bench-waveform bench-serve bench-drivers bench-record bench-window
+
+bench-throughput: env
 	$(BIN)/python benchmarks/throughput.py $(BENCH_ARGS)
 
 bench-waveform: env

@@ -2,7 +2,7 @@
 
     python benchmarks/soak.py [headline|alarm|false-alarms|attacks|lenet|parsers|served|mutants|faults|
                                sigint|watchdog|unplug|kills|syscalls|disk-full|blind|
-                               mnist-calibrated ...]
+                               mnist-calibrated|gui-kills ...]
                               [--data DIR] [--out FOLDER] [--processes 2]
 
 headline      all 10,000 MNIST test images at G = 2, mu = 2 on the ideal bench: accuracy, noise, leakage, verdict
@@ -31,6 +31,8 @@ sigint, watchdog, unplug
 kills, syscalls, disk-full
               400 runs whose programs are killed, one run killed before every call of the system that changes a file,
               and 30 runs on a disk that fills up (benchmarks/crash.py): nothing that was committed is lost
+gui-kills     50 windows killed at random moments of a run (benchmarks/gui_kills.py): the file is complete, and what an
+              undisturbed run gives
 blind         50 benches with hidden true values (benchmarks/blind.py), calibrated: of all 95 % intervals 90 to 99 %
               must hold the truth, and each quantity's as often as lies within the central 99.9 % of the binomial
               distribution; of the honest runs after it as many must raise the alarm as the rates say, and a greedy
@@ -417,6 +419,7 @@ PARTS = {
     "disk-full": partial(crash, "disk-full"),
     "blind": blind_benches,
     "mnist-calibrated": mnist_calibrated,
+    "gui-kills": lambda data, processes: of_script("gui_kills.py"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ import traceback
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from PyQt6.QtCore import QSettings
+from PyQt6.QtCore import QSettings, QTimer
 from PyQt6.QtWidgets import QApplication
 
 from gui.window import MainWindow
@@ -19,6 +20,8 @@ from labctl.shipped import bench_path, run_path
 
 #: Names another file for layout and theme.
 SETTINGS_VARIABLE = "LABCTL_GUI_SETTINGS"
+#: After the start, when the window has been painted and nobody has had time to do anything yet, ms.
+SPARE_MS = 300
 
 
 def settings() -> QSettings:
@@ -68,6 +71,12 @@ def replay(run_file: Path) -> int:
     return _until_closed(app, window)
 
 
+def spare() -> None:
+    """Leave what is there out of Python's later collections: looking through all of it takes some 50 ms at once."""
+    gc.collect()
+    gc.freeze()
+
+
 def _until_closed(app: QApplication, window: MainWindow) -> int:
     """SIGINT and SIGTERM close it without a question, and a run goes on by itself."""
 
@@ -78,8 +87,10 @@ def _until_closed(app: QApplication, window: MainWindow) -> int:
     before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         window.show()
+        QTimer.singleShot(SPARE_MS, spare)
         status = int(app.exec())
         window.dispose()
+        gc.unfreeze()
         return status
     finally:
         for number, handler in before.items():

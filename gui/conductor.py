@@ -21,10 +21,12 @@ from labctl.engine_process.messages import (
     Order,
     ReadRequest,
     ReplayRequest,
+    ResumeRequest,
     RunEnded,
     RunRequest,
 )
 from labctl.events import Event, LightOff
+from labctl.record import Run
 
 #: How long a run may take to go dark after Light off, before the bench is made dark past it, ms.
 DARK_PATIENCE_MS = 3000
@@ -105,11 +107,30 @@ class Conductor(QObject):
         """Execute a run, unless something goes on."""
         if not self.phase.free:
             return
+        self.journal.write(Level.INFO, "window", f"start {request.run}, {_changes(request.overrides)}")
+        self._begin(request)
+
+    def take_up(self, path: Path) -> None:
+        """Go on with a run where its file ends, on the bench that the file names, unless something goes on."""
+        if self.phase.free:
+            self.read(str(path), lambda run: self._take_up(path, run), self._failed)
+
+    def _take_up(self, path: Path, run: Run) -> None:
+        if not self.phase.free:
+            return
+        self.use_bench(str(run.started.run["bench"]), in_process=run.started.bench["visa_library"] == "@labctl")
+        self.journal.write(Level.INFO, "window", f"take up {path} on the bench {self.bench}")
+        self._begin(ResumeRequest(str(path)))
+
+    def use_bench(self, bench: str, *, in_process: bool) -> None:
+        """What *Light off* makes dark; ``in_process``: whether it is simulated in the engine's own process."""
+        self.bench, self.bench_in_process = bench, in_process
+
+    def _begin(self, request: RunRequest | ResumeRequest) -> None:
         self.model.clear()
         self.run_file = None
         self._enter(Phase.STARTING)
         self._progress_s = time.monotonic()
-        self.journal.write(Level.INFO, "window", f"start {request.run}, {_changes(request.overrides)}")
         self.engine.ask(request, self._ended, self._failed)
         self._looking.start()
         if not self.bench_in_process:

@@ -64,7 +64,8 @@ class Journal:
             self.write(
                 Level.INFO,
                 "run",
-                f"{event.name}: {event.images} images, seed {event.seed}, on a {kind} bench, light on",
+                f"{event.name}: {event.images} images, seed {event.seed}, on a {kind} bench, light on"
+                + (f", taken up after {event.resumed_at} images" if event.resumed_at else ""),
             )
         elif isinstance(event, StateChanged):
             self.write(Level.INFO, "engine", f"{event.state}{': ' if event.reason else ''}{event.reason}")

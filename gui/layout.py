@@ -97,14 +97,14 @@ class Docks:
             self._window.addDockWidget(area, self.docks[key])
             self._window.tabifyDockWidget(first, self.docks[key])
 
-    def save(self, settings: QSettings) -> None:
+    def save(self, settings: QSettings, group: str = "window") -> None:
         """Where everything is."""
-        settings.setValue("window/geometry", self._window.saveGeometry())
-        settings.setValue("window/state", self._window.saveState(VERSION))
+        settings.setValue(f"{group}/geometry", self._window.saveGeometry())
+        settings.setValue(f"{group}/state", self._window.saveState(VERSION))
 
-    def restore(self, settings: QSettings) -> bool:
+    def restore(self, settings: QSettings, group: str = "window") -> bool:
         """As it was the last time; whether there was one."""
-        geometry, state = settings.value("window/geometry"), settings.value("window/state")
+        geometry, state = settings.value(f"{group}/geometry"), settings.value(f"{group}/state")
         if geometry is None or state is None:
             return False
         self._window.restoreGeometry(geometry)

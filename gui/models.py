@@ -19,6 +19,7 @@ from labctl.events import (
     DataRecovered,
     Event,
     ImageFinished,
+    ImagesDoubtful,
     LightOff,
     NoiseCheck,
     ReceiverSamples,
@@ -55,6 +56,7 @@ class RunModel:
         self._actions: dict[type, Callable[[Any], None]] = {
             RunStarted: self._on_started,
             ImageFinished: self._on_image,
+            ImagesDoubtful: self._on_doubtful,
             DataRecovered: self._on_recovered,
             ReceiverSamples: self._on_samples,
             AlarmRaised: self._on_alarm,
@@ -80,6 +82,7 @@ class RunModel:
         self.recovered: deque[Recovered] = deque(maxlen=PICTURES)
         self.samples: deque[ReceiverSamples] = deque(maxlen=LOOKS)
         self.adversary: AdversaryResult | None = None
+        self.doubtful: ImagesDoubtful | None = None
         self.missed = 0
         self._recent: deque[tuple[float, int]] = deque(maxlen=200)
         self.version += 1
@@ -91,7 +94,7 @@ class RunModel:
             if action is not None:
                 action(event)
                 self.journal.note(event)
-        if self.last is not None:
+        if self.last is not None and self.last.image >= self.resumed_at:
             self._recent.append((self._now(), self.last.image + 1))
         self.version += 1
 
@@ -110,6 +113,11 @@ class RunModel:
         return 0 if self.started is None else self.started.images
 
     @property
+    def resumed_at(self) -> int:
+        """How many were done before the run was taken up again; 0 for one that was not, and for recorded ones."""
+        return 0 if self.started is None else self.started.resumed_at
+
+    @property
     def done_images(self) -> int:
         """How many are finished."""
         return 0 if self.last is None else self.last.image + 1
@@ -125,6 +133,13 @@ class RunModel:
         """Until the last image, at the rate of late; NaN while unknown."""
         rate = self.rate()
         return (self.expected_images - self.done_images) / rate if rate > 0 else float("nan")
+
+    def doubt(self) -> str:
+        """What the images in doubt mean for those who count; empty where there are none."""
+        if self.doubtful is None:
+            return ""
+        first, images = self.doubtful.first + 1, self.doubtful.images
+        return f" The last {images}, from image {first} on, are in doubt and do not count in the result."
 
     def check(self) -> NoiseCheck | None:
         """The newest pooled check."""
@@ -148,6 +163,9 @@ class RunModel:
             self.confusion[event.label, event.prediction] += 1
         self.layers = event.layers or self.layers
         self.last = event
+
+    def _on_doubtful(self, event: ImagesDoubtful) -> None:
+        self.doubtful = event
 
     def _on_recovered(self, event: DataRecovered) -> None:
         self.overlaps.add((event.image + 1, event.overlap))

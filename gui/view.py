@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QRect, QSize
+from PyQt6.QtCore import QRect, QSize, Qt
 from PyQt6.QtGui import QAction, QKeySequence, QPainter
 from PyQt6.QtSvg import QSvgGenerator
 from PyQt6.QtWidgets import QFileDialog, QMenu, QMessageBox, QToolButton, QWidget
@@ -22,7 +22,8 @@ from gui.theme import DARK, Theme
 Columns = Mapping[str, NDArray[np.float64]]
 #: Between two texts for those who do not see the view, s, while a run goes on.
 TELL_S = 0.5
-FORMATS = {".png": "PNG picture", ".svg": "SVG drawing", ".csv": "CSV table"}
+#: Endings of files: what it is, and the key.
+FORMATS = {".png": ("PNG picture", "N"), ".svg": ("SVG drawing", "V"), ".csv": ("CSV table", "C")}
 
 
 class View(QWidget):
@@ -37,22 +38,42 @@ class View(QWidget):
         self.setAccessibleName(title)
         self.setToolTip(hint)
         self.menu = QMenu(title, self)
-        self.pause_action = QAction("Pause this view", self)
+        self.menu.setToolTipsVisible(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.pause_action = self.action("Pause this view", "P", "Keep what is shown; the run goes on")
         self.pause_action.setCheckable(True)
-        self.pause_action.setToolTip("Keep what is shown; the run goes on")
-        self.menu.addAction(self.pause_action)
-        for suffix, name in FORMATS.items():
-            action = QAction(f"Export {name}…", self)
+        for suffix, (name, key) in FORMATS.items():
+            action = self.action(f"Export {name}…", key, f"Write what is shown into a file ({suffix})")
             action.triggered.connect(lambda _, ending=suffix: self._ask_and_export(ending))
-            self.menu.addAction(action)
         self.menu_button = QToolButton(self)
         self.menu_button.setText("☰")
         self.menu_button.setAutoRaise(True)
-        self.menu_button.setToolTip("Pause, autoscale, export (Alt+M when this view has the focus)")
+        self.menu_button.setToolTip("Pause, autoscale, export (M when this view has the focus)")
         self.menu_button.setAccessibleName(f"Menu of {title}")
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu_button.setMenu(self.menu)
-        self.menu_button.setShortcut(QKeySequence())
+        opening = self.action("Menu", "M", "Open this menu", in_menu=False)
+        opening.triggered.connect(self.menu_button.showMenu)
+
+    def action(self, text: str, key: str, hint: str, *, in_menu: bool = True) -> QAction:
+        """One more thing that can be done with this view; its key works while the view has the focus."""
+        action = QAction(text, self)
+        action.setShortcut(QKeySequence(key))
+        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        action.setToolTip(hint)
+        action.setStatusTip(hint)
+        self.addAction(action)
+        if in_menu:
+            self.menu.addAction(action)
+        return action
+
+    def become_a_part(self) -> None:
+        """Of another view, which has the menu and its keys."""
+        self.menu_button.hide()
+        for action in self.actions():
+            self.removeAction(action)
+            self.menu.removeAction(action)
+            action.setParent(None)
 
     def refresh(self, model: RunModel) -> bool:
         """Draw anew if there is anything new and somebody can see it; whether that was so."""

@@ -1,10 +1,10 @@
-"""The main window: views in docks, one timer that repaints what is visible and new."""
+"""The main window: views in docks, and one timer, whose every turn draws the one that has waited longest."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PyQt6.QtCore import QCoreApplication, QEvent, QSettings, QSize, Qt, QTimer
@@ -12,7 +12,9 @@ from PyQt6.QtGui import QAction, QCloseEvent, QKeySequence
 from PyQt6.QtWidgets import QApplication, QFileDialog, QLabel, QMainWindow, QMenu, QMessageBox, QToolBar
 
 from gui.conductor import Conductor, Phase
+from gui.keys import KeysWindow
 from gui.layout import Docks
+from gui.layout_menu import LayoutMenu
 from gui.panels.circuit import CircuitView
 from gui.panels.controls import Controls
 from gui.panels.history import HistoryPanel
@@ -25,19 +27,20 @@ from gui.plots.layers import LayersPlot
 from gui.plots.leakage import LeakageView
 from gui.plots.pictures import AdversaryView, ImageView
 from gui.plots.receiver import HistogramPlot, SpectrumPlot
-from gui.theme import DARK, THEMES, Status, Theme, use
+from gui.rounds import Rounds
+from gui.theme import DARK, LIGHT, THEMES, Status, Theme, use
 from gui.view import View, is_seen
 from labctl.config import BenchConfig
 from labctl.engine_process.messages import RunEnded
 from labctl.errors import LabctlError
 from labctl.shipped import bench_path, run_path
 
-#: Between two repaints, ms: of one half of the views, then of the other, so that neither takes long.
-FRAME_MS = 22
-#: Frames that the rate is told from.
-FRAMES = 60
-#: Frames between two looks at what people read: texts and progress.
-SELDOM = 10
+#: Between two turns, ms, of which each draws a view or a few; between two draws of a view, s.
+TURN_MS, FRAME_S = 5, 0.044
+#: Between two looks at what people read: texts, log and progress, s.
+SELDOM_S = 0.2
+#: Of the docks, in the order in which they were added.
+DOCK_KEYS = [f"{held}+{digit}" for held in ("Ctrl", "Alt", "Ctrl+Shift") for digit in range(1, 10)]
 #: The engine is said to hang when it has passed no checkpoint for so long, s.
 HANGING_S = 5.0
 
@@ -72,8 +75,11 @@ class MainWindow(QMainWindow):
         }
         self.unattended = False
         self._bench: BenchConfig | None = None
-        self._turn = 0
-        self._frames: deque[float] = deque(maxlen=FRAMES)
+        self._bench_name = ""
+        self._read_s = 0.0
+        self._rounds = Rounds()
+        for key, view in self.views.items():
+            self._rounds.add(key, partial(self._draw, view), FRAME_S)
         self._fill_docks()
         self._make_menus()
         self._make_status_bar()
@@ -87,7 +93,7 @@ class MainWindow(QMainWindow):
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self.refresh)
-        self._timer.start(FRAME_MS)
+        self._timer.start(TURN_MS)
 
     # --- what can be done -----------------------------------------------------------------------------------------
 
@@ -98,6 +104,7 @@ class MainWindow(QMainWindow):
     def start_run(self) -> None:
         """The run as the fields have it."""
         request = self.run_panel.request()
+        self._use_panels_bench()
         self.history.set_folder(Path(request.out_dir))
         self.conductor.start(request)
 
@@ -134,25 +141,19 @@ class MainWindow(QMainWindow):
             action.setChecked(name == theme.name)
 
     def refresh(self) -> None:
-        """One half of the views: what is visible and has something new."""
-        model = self.conductor.model
-        self._turn += 1
-        half = self._turn % 2
-        drawn = [view.refresh(model) for view in list(self.views.values())[half::2]]
-        if half:
-            self.log.refresh()
-            self.instruments.refresh(model)
-        elif any(drawn):
-            self._frames.append(time.monotonic())
-        if self._turn % SELDOM == 0:
-            self.controls.refresh()
-            self._show_state()
+        """The view that has waited longest, of those that are visible and have something new; now and then texts."""
+        now_s = time.monotonic()
+        if now_s - self._read_s < SELDOM_S:
+            self._rounds.turn(now_s)
+            return
+        self._read_s = now_s
+        self.log.refresh()
+        self.instruments.refresh(self.conductor.model)
+        self.controls.refresh()
+        self._show_state()
 
-    def frames_per_second(self) -> float:
-        """Of the last repaints; 0 while nothing is new."""
-        if len(self._frames) < 2 or time.monotonic() - self._frames[-1] > 1:
-            return 0.0
-        return (len(self._frames) - 1) / (self._frames[-1] - self._frames[0])
+    def _draw(self, view: View) -> bool:
+        return view.refresh(self.conductor.model)
 
     # --- making it ----------------------------------------------------------------------------------------------------
 
@@ -163,6 +164,9 @@ class MainWindow(QMainWindow):
         bar.setMovable(False)
         bar.addWidget(self.controls)
         self.addToolBar(bar)
+        hiding = bar.toggleViewAction()
+        assert hiding is not None
+        hiding.setVisible(False)  # nobody shall put Light off out of sight
         self.docks.add("run", "Run", self.run_panel, scroll=True)
         self.docks.add("instruments", "Instruments", self.instruments)
         for key, view in self.views.items():
@@ -173,21 +177,25 @@ class MainWindow(QMainWindow):
     def _make_menus(self) -> None:
         file, run, view, help_ = (self._menu(name) for name in ("&File", "&Run", "&View", "&Help"))
         self._add(file, "Open run &file…", "Ctrl+O", "Show a recorded run", self._ask_for_file)
+        self._add(
+            file, "&Take up a run…", "Ctrl+T", "Go on with a run that was ended before its time", self._ask_to_take_up
+        )
         self._add(file, "&Quit", "Ctrl+Q", "Close the window", self.close)
         for action in self.controls.actions_in_order():
             run.addAction(action)
         self._theme_actions: dict[str, QAction] = {}
-        for theme in THEMES.values():
+        for theme, key in ((DARK, "Ctrl+Shift+D"), (LIGHT, "Ctrl+Shift+L")):
             action = self._add(
-                view, f"{theme.name.capitalize()} theme", "", "Colours", lambda _=False, t=theme: self.use_theme(t)
+                view, f"{theme.name.capitalize()} theme", key, "Colours", lambda _=False, t=theme: self.use_theme(t)
             )
             action.setCheckable(True)
             self._theme_actions[theme.name] = action
-        self._add(view, "&First layout", "Ctrl+0", "Put every dock back to where it was at first", self.docks.arrange)
+        self.layouts = LayoutMenu(self.docks, self._settings, self)
+        view.addMenu(self.layouts)
         view.addSeparator()
-        for number, action in enumerate(self.docks.toggles(), 1):
-            if number <= 9:
-                action.setShortcut(QKeySequence(f"Ctrl+{number}"))
+        for key, action in zip(DOCK_KEYS, self.docks.toggles(), strict=False):
+            action.setShortcut(QKeySequence(key))
+            action.setToolTip(f"Show or hide {action.text()}")
             view.addAction(action)
         self._add(help_, "&Keys", "F1", "All shortcuts", self._show_keys)
 
@@ -229,11 +237,15 @@ class MainWindow(QMainWindow):
 
     def _bench_chosen(self, name: str, bench: BenchConfig) -> None:
         self._bench = bench
+        self._bench_name = name
         if not self.conductor.phase.run_goes_on:
-            self.conductor.bench = name
-            self.conductor.bench_in_process = bench.in_process
+            self._use_panels_bench()
         self.instruments.show_bench(bench)
         self._show_banner()
+
+    def _use_panels_bench(self) -> None:
+        if self._bench is not None:
+            self.conductor.use_bench(self._bench_name, in_process=self._bench.in_process)
 
     def _show_banner(self) -> None:
         started = self.conductor.model.started
@@ -283,7 +295,7 @@ class MainWindow(QMainWindow):
             engine = f"{Status.OFF.html()} engine: {phase.value}"
         missed = self.conductor.model.missed
         text = engine
-        self._state.setToolTip(f"the plots are drawn {self.frames_per_second():.0f} times a second")
+        self._state.setToolTip(f"the plots are drawn {self._rounds.per_second(time.monotonic()):.0f} times a second")
         text += f" &nbsp; {Status.WARNING.html()} {missed} events not shown" if missed else ""
         if self._state.text() != text:
             self._state.setText(text)
@@ -293,13 +305,14 @@ class MainWindow(QMainWindow):
         if chosen:
             self.replay(Path(chosen))
 
+    def _ask_to_take_up(self) -> None:
+        folder = str(self.history.folder)
+        chosen, _ = QFileDialog.getOpenFileName(self, "Take up a run", folder, "Run files (*.h5)")
+        if chosen:
+            self.conductor.take_up(Path(chosen))
+
     def _show_keys(self) -> None:
-        lines = [
-            f"{action.shortcut().toString()}: {action.text().replace('&', '')}"
-            for action in self.findChildren(QAction)
-            if not action.shortcut().isEmpty()
-        ]
-        QMessageBox.information(self, "Keys", "\n".join(dict.fromkeys([*lines, "F4: Dry run"])))
+        KeysWindow(self).show()
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

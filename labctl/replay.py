@@ -13,6 +13,7 @@ from labctl.events import (
     DataRecovered,
     Event,
     ImageFinished,
+    ImagesDoubtful,
     Interval,
     LayerMeasured,
     Leakage,
@@ -77,6 +78,8 @@ class Teller:
             yield run.alarm
         if run.light_off is not None:
             yield run.light_off
+        if run.finished is not None and run.finished.doubtful:
+            yield ImagesDoubtful(run.finished.images, run.finished.doubtful, run.finished.cause)
         yield StateChanged("stopped")
         if run.finished is not None:
             yield run.finished
@@ -163,6 +166,12 @@ class Teller:
             time_s=row["time_s"],
             clock_s=row.get("clock_s", 0.0),
         )
+
+
+def until(run: Run, images: int) -> list[Event]:
+    """What a run told of its first ``images`` images, without its start and its end."""
+    kinds = (DataRecovered, LayerMeasured, ImageFinished)
+    return [event for event in Teller().tell(run) if isinstance(event, kinds) and event.image < images]
 
 
 def _verifier(run: Run) -> Verifier | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PyQt6.QtCore import QPointF, Qt
-from PyQt6.QtGui import QAction, QColor
+from PyQt6.QtGui import QColor
 from PyQt6.QtWidgets import QGraphicsItem, QGridLayout, QLabel
 
 from gui.theme import Theme
@@ -20,7 +20,9 @@ Floats = NDArray[np.float64]
 #: Of the height, above and below what is shown; and what must be used of it before it is made smaller.
 MARGIN, SPARSE = 0.08, 0.45
 #: Points along a band that are drawn.
-BAND_POINTS = 500
+BAND_POINTS = 250
+#: Points of a curve that are compared before it is drawn anew.
+SHORT = 100
 DASH, DOT, SOLID = Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.SolidLine
 
 
@@ -98,10 +100,8 @@ class PlotView(View):
         layout.addWidget(self.plot, 1, 0, 1, 2)
         layout.setColumnStretch(0, 1)
         layout.setRowStretch(1, 1)
-        scale = QAction("Autoscale", self)
-        scale.triggered.connect(self.autoscale)
-        self.menu.insertAction(self.menu.actions()[1], scale)
-        self.autoscale_action = scale
+        self.autoscale_action = self.action("Autoscale", "A", "Let the axes follow the curves again")
+        self.autoscale_action.triggered.connect(self.autoscale)
         self._make_crosshair()
 
     def curve(self, name: str, line: Line, **options: Any) -> pg.PlotDataItem:
@@ -109,6 +109,15 @@ class PlotView(View):
         item = self.plot.getPlotItem().plot([], [], name=name, **options)
         self._curves[name] = (item, line)
         return item
+
+    def draw(self, name: str, x: Floats, y: Floats, **options: Any) -> None:
+        """Have a curve show these points; nothing where a short one already does."""
+        item = self._curves[name][0]
+        if len(x) <= SHORT:
+            shown_x, shown_y = original(item)
+            if np.array_equal(shown_x, x) and np.array_equal(shown_y, y, equal_nan=True):
+                return
+        item.setData(x, y, **options)
 
     def band(self, role: str) -> Band:
         """Where an interval reaches, in a colour that lets the curves through."""
@@ -179,8 +188,8 @@ class PlotView(View):
             crosshair.setPen(pg.mkPen(theme.muted, style=DOT))
 
     def paint_curve(self, curve: pg.PlotDataItem, line: Line, colour: str) -> None:
-        """Give a curve its colour."""
-        curve.setPen(pg.mkPen(colour, width=line.width, style=line.style))
+        """Give a curve its colour. Pens are as wide as they say in pixels of the screen, which may be small."""
+        curve.setPen(pg.mkPen(colour, width=line.width * round(self.devicePixelRatioF()), style=line.style))
 
     def _make_crosshair(self) -> None:
         self._crosshair = (pg.InfiniteLine(angle=90), pg.InfiniteLine(angle=0))

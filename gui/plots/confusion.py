@@ -6,10 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 from PyQt6.QtCore import QPointF, QRectF, Qt
-from PyQt6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
-from PyQt6.QtWidgets import QGridLayout, QLabel, QToolTip, QWidget
+from PyQt6.QtGui import QColor, QMouseEvent, QPainter
+from PyQt6.QtWidgets import QGridLayout, QLabel, QToolTip
 
 from gui.models import RunModel
+from gui.plots.canvas import Canvas
 from gui.theme import Theme
 from gui.view import Columns, View
 
@@ -48,8 +49,7 @@ class ConfusionView(View):
     def use_theme(self, theme: Theme) -> None:
         """Labels of the axes."""
         super().use_theme(theme)
-        self.matrix.theme = theme
-        self.matrix.update()
+        self.matrix.use_theme(theme)
 
     def columns(self) -> Columns:
         """One column per predicted class."""
@@ -68,10 +68,10 @@ class ConfusionView(View):
         if wrong.max():
             true, predicted = np.unravel_index(int(wrong.argmax()), wrong.shape)
             told += f" Commonest mistake: {true} taken for {predicted}, {int(wrong.max())} times."
-        return told
+        return told + model.doubt()
 
 
-class MatrixWidget(QWidget):
+class MatrixWidget(Canvas):
     """Square cells with their counts."""
 
     MARGIN = 24.0
@@ -79,7 +79,6 @@ class MatrixWidget(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.counts = np.zeros((0, 0), np.int64)
-        self.theme: Theme | None = None
         self.setMouseTracking(True)
         self.setMinimumSize(120, 120)
 
@@ -95,11 +94,9 @@ class MatrixWidget(QWidget):
         left = (self.width() - self.MARGIN - side * count) / 2 + self.MARGIN
         return QPointF(left, 2.0), side
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:
+    def draw(self, painter: QPainter) -> None:
         """Cells, counts, classes."""
-        painter = QPainter(self)
         corner, side = self._cells()
-        ink = QColor(self.theme.text if self.theme else "#888888")
         font = painter.font()
         font.setPixelSize(max(7, min(13, int(side * 0.45))))
         painter.setFont(font)
@@ -113,12 +110,11 @@ class MatrixWidget(QWidget):
             if count:
                 painter.setPen(QColor("black" if share > 0.55 else "white"))
                 painter.drawText(cell, middle, str(count))
-        painter.setPen(ink)
+        painter.setPen(QColor(self.theme.text))
         for place in range(len(self.counts)):
             painter.drawText(QRectF(corner.x() - 20, corner.y() + place * side, 18, side), middle, str(place))
             below = corner.y() + len(self.counts) * side
             painter.drawText(QRectF(corner.x() + place * side, below, side, 18), middle, str(place))
-        painter.end()
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
         """Say what is in the cell."""

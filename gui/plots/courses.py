@@ -37,7 +37,7 @@ class AccuracyPlot(PlotView):
         if not len(y):
             self.clean.setData([], [])
             return
-        self.clean.setData(across, np.full(2, clean))
+        self.draw("without optical noise", across, np.full(2, clean))
         self.fit(tuple(across), y, model.column("accuracy_low")[len(y) // 3 :], np.array([clean, 1.0]))
 
     def text(self, model: RunModel) -> str:
@@ -47,7 +47,7 @@ class AccuracyPlot(PlotView):
         found = model.last.accuracy
         return (
             f"Accuracy {found.value:.4f} ({found.low:.4f} to {found.high:.4f}) after {model.done_images} images;"
-            f" without optical noise {model.started.clean_accuracy:.4f}."
+            f" without optical noise {model.started.clean_accuracy:.4f}.{model.doubt()}"
         )
 
 

@@ -50,13 +50,13 @@ class LayersPlot(PlotView):
         self._high = np.array([each.excess.high for each in layers])
         self.measured.setData(x, excess)
         self.bars.setData(x=x, y=excess, top=self._high - excess, bottom=excess - self._low)
-        self.honest.setData(x, np.array([each.expected + each.technical for each in layers]))
+        self.draw("honest client", x, np.array([each.expected + each.technical for each in layers]))
         check = model.check()
         threshold = None if check is None else check.threshold
         if threshold is None or not math.isfinite(threshold) or not len(x):
             self.alarm.setData([], [])
         else:
-            self.alarm.setData([0.5, len(x) + 0.5], [threshold, threshold])
+            self.draw("alarm, all layers", np.array([0.5, len(x) + 0.5]), np.array([threshold, threshold]))
         if len(x) != self._ticks:
             self._ticks = len(x)
             self.plot.getAxis("bottom").setTicks([[(place, str(int(place))) for place in x]])

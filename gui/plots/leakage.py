@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from PyQt6.QtCore import QRectF, Qt
-from PyQt6.QtGui import QColor, QPainter, QPaintEvent
-from PyQt6.QtWidgets import QGridLayout, QLabel, QWidget
+from PyQt6.QtGui import QColor, QPainter
+from PyQt6.QtWidgets import QGridLayout, QLabel
 
 from gui.models import RunModel
+from gui.plots.canvas import Canvas
 from gui.quantities import number
-from gui.theme import DARK, Status, Theme
+from gui.theme import Status, Theme
 from gui.view import Columns, View
 from labctl.summary import DATA_LIMIT, WEIGHTS_LIMIT
 
@@ -100,7 +101,7 @@ class LeakageView(View):
     def use_theme(self, theme: Theme) -> None:
         """Ink of the bars."""
         super().use_theme(theme)
-        self.bars.theme = theme
+        self.bars.use_theme(theme)
 
     def columns(self) -> Columns:
         """Values and limits, in the order shown."""
@@ -114,16 +115,14 @@ class LeakageView(View):
         return "; ".join(str(each) for each in meters_of(model))
 
 
-class _Bars(QWidget):
+class _Bars(Canvas):
     def __init__(self) -> None:
         super().__init__()
-        self.theme: Theme = DARK
         self.meters: list[Meter] = []
         self.setMinimumSize(200, 110)
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:
+    def draw(self, painter: QPainter) -> None:
         """Name and value above each bar, a tick at its limit."""
-        painter = QPainter(self)
         count = max(len(self.meters), 1)
         step = min(self.height() / count, 46.0)
         font = painter.font()
@@ -131,7 +130,6 @@ class _Bars(QWidget):
         painter.setFont(font)
         for place, meter in enumerate(self.meters):
             self._bar(painter, meter, QRectF(4, place * step, self.width() - 8, step))
-        painter.end()
 
     def _bar(self, painter: QPainter, meter: Meter, box: QRectF) -> None:
         upper, status = box.height() * 0.52, meter.status

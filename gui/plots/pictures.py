@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QRectF, QSize, Qt
-from PyQt6.QtGui import QColor, QImage, QPainter, QPaintEvent
-from PyQt6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+from PyQt6.QtGui import QColor, QImage, QPainter
+from PyQt6.QtWidgets import QGridLayout, QLabel, QVBoxLayout
 
 from gui.models import Recovered, RunModel
+from gui.plots.canvas import Canvas, Words
 from gui.plots.courses import OverlapPlot
-from gui.theme import BLUE, DARK, GREEN, VERMILION, Theme
+from gui.theme import BLUE, GREEN, VERMILION, Theme
 from gui.view import Columns, View
 
 _CENTRE = Qt.AlignmentFlag.AlignCenter
@@ -33,7 +34,7 @@ class ImageView(View):
         super().__init__(
             "Current image", "The image inferred last, its true and predicted class, and the client's scores"
         )
-        self.words = QLabel("no image yet")
+        self.words = Words("no image yet")
         self.canvas = _ImageCanvas()
         layout = QGridLayout(self)
         layout.setContentsMargins(4, 0, 2, 2)
@@ -58,8 +59,8 @@ class ImageView(View):
     def use_theme(self, theme: Theme) -> None:
         """Ink of the canvas."""
         super().use_theme(theme)
-        self.canvas.theme = theme
-        self.canvas.update()
+        self.canvas.use_theme(theme)
+        self.words.use_theme(theme)
 
     def columns(self) -> Columns:
         """The scores."""
@@ -74,12 +75,11 @@ class ImageView(View):
         return f"Image {model.last.image + 1}: true {model.last.label}, predicted {model.last.prediction} — {right}"
 
 
-class _ImageCanvas(QWidget):
+class _ImageCanvas(Canvas):
     """Picture on the left, a bar for each class on the right."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.theme: Theme = DARK
         self.image: QImage | None = None
         self.scores: tuple[float, ...] = ()
         self.label = self.prediction = -1
@@ -93,9 +93,8 @@ class _ImageCanvas(QWidget):
         self.scores, self.label, self.prediction = scores, label, prediction
         self.update()
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:
+    def draw(self, painter: QPainter) -> None:
         """The true class is marked with its shape, the predicted one filled."""
-        painter = QPainter(self)
         half = self.width() * 0.45
         if self.image is not None:
             side = min(half - 8, self.height() - 8)
@@ -103,7 +102,6 @@ class _ImageCanvas(QWidget):
             painter.drawImage(box, self.image)
         if self.scores:
             self._bars(painter, QRectF(half, 4, self.width() - half - 4, self.height() - 8))
-        painter.end()
 
     def _bars(self, painter: QPainter, box: QRectF) -> None:
         scores = np.array(self.scores)
@@ -136,6 +134,8 @@ class AdversaryView(View):
         self.words.setWordWrap(True)
         self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.overlap = OverlapPlot()
+        self.overlap.become_a_part()
+        self.action("Autoscale", "A", "Let the axes follow the curves again").triggered.connect(self.overlap.autoscale)
         self.pictures = _Gallery()
         top = QGridLayout()
         top.addWidget(self.words, 0, 0)
@@ -162,7 +162,7 @@ class AdversaryView(View):
         """Of the plot as well."""
         super().use_theme(theme)
         self.overlap.use_theme(theme)
-        self.pictures.theme = theme
+        self.pictures.use_theme(theme)
 
     def columns(self) -> Columns:
         """The overlaps."""
@@ -202,14 +202,13 @@ def _deviation(adversary: dict[str, object]) -> list[str]:
     return told
 
 
-class _Gallery(QWidget):
+class _Gallery(Canvas):
     """The newest recovered pictures in a row, newest first."""
 
     SIDE = 56
 
     def __init__(self) -> None:
         super().__init__()
-        self.theme: Theme = DARK
         self.shown: list[Recovered] = []
         self._pictures: list[QImage] = []
         self.setFixedHeight(self.SIDE + 16)
@@ -226,15 +225,12 @@ class _Gallery(QWidget):
         """A few beside each other."""
         return QSize(4 * self.SIDE, self.SIDE + 16)
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:
+    def draw(self, painter: QPainter) -> None:
         """With the overlap under each."""
-        painter = QPainter(self)
         font = painter.font()
         font.setPixelSize(10)
         painter.setFont(font)
-        painter.setPen(QColor(self.theme.text))
         for place, (each, picture) in enumerate(zip(reversed(self.shown), reversed(self._pictures), strict=True)):
             left = place * (self.SIDE + 4)
             painter.drawImage(QRectF(left, 0, self.SIDE, self.SIDE), picture)
             painter.drawText(QRectF(left, self.SIDE, self.SIDE, 14), _CENTRE, f"{each.overlap:.2f}")
-        painter.end()

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from labctl.engine import RunControl
 from labctl.engine_process.frames import Unpacker
-from labctl.engine_process.messages import Answer, Failed, Order, RunRequest, Task
+from labctl.engine_process.messages import Answer, Failed, Order, ResumeRequest, RunRequest, Task
 from labctl.engine_process.outbox import Outbox
 from labctl.errors import LabctlError
 
@@ -72,7 +72,7 @@ class Host:
             for message in unpacker.feed(data):
                 if isinstance(message, Task):
                     self._controls[message.number] = WatchedControl()
-                    if isinstance(message.request, RunRequest):
+                    if isinstance(message.request, RunRequest | ResumeRequest):
                         self._when_alone[message.number] = message.request.when_alone
                     self._tasks.put(message)
                 elif isinstance(message, Order):

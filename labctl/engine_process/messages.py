@@ -31,6 +31,17 @@ class RunRequest:
 
 
 @dataclass(frozen=True)
+class ResumeRequest:
+    """Take up a run where its file ends. Answered as a run is; what the file holds is told first, as if it went on now.
+
+    ``when_alone``: as in :class:`RunRequest`.
+    """
+
+    path: str
+    when_alone: Literal["go_on", "abort"] = "go_on"
+
+
+@dataclass(frozen=True)
 class ReplayRequest:
     """Tell a recorded run as if it went on now; one that is still growing is followed until its end."""
 
@@ -65,7 +76,7 @@ class DarkRequest:
     bench: str
 
 
-Request = RunRequest | ReplayRequest | ReadRequest | FolderRequest | LookRequest | DarkRequest
+Request = RunRequest | ResumeRequest | ReplayRequest | ReadRequest | FolderRequest | LookRequest | DarkRequest
 
 
 @dataclass(frozen=True)

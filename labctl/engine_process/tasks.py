@@ -24,6 +24,7 @@ from labctl.engine_process.messages import (
     Part,
     ReadRequest,
     ReplayRequest,
+    ResumeRequest,
     RunEnded,
     RunEntry,
     RunRequest,
@@ -31,12 +32,13 @@ from labctl.engine_process.messages import (
 )
 from labctl.engine_process.outbox import Outbox
 from labctl.errors import LabctlError, RecordError
-from labctl.events import Event, EventBus, LightOff
+from labctl.events import Event, EventBus, LightOff, RunStarted
 from labctl.experiment import Experiment, prepare_experiment
 from labctl.ledger.run import RunLedgers
 from labctl.record import Run, open_run
-from labctl.replay import Teller
-from labctl.session import run_experiment
+from labctl.replay import Teller, until
+from labctl.resume import load_resumption
+from labctl.session import Outcome, run_experiment
 from labctl.shipped import bench_path, run_path
 
 #: How often a growing run file is looked at.
@@ -62,11 +64,34 @@ def _(request: RunRequest, number: int, control: RunControl, outbox: Outbox) -> 
         RunLedgers(experiment, EventBus()).check()
         found = experiment.forecast()
         return {**asdict(found), "lines": found.lines(), "clean_accuracy": experiment.clean_accuracy}
+    return _ended(run_experiment(experiment, _told(experiment, outbox), control, Path(request.out_dir).absolute()))
+
+
+@_perform.register
+def _(request: ResumeRequest, number: int, control: RunControl, outbox: Outbox) -> object:
+    path = Path(request.path).absolute()
+    experiment, resumed = load_resumption(path)
+    earlier = until(open_run(path), resumed.images)
+    bus = _told(experiment, outbox)
+
+    def tell_earlier(started: RunStarted) -> None:
+        for event in earlier:
+            outbox.event(event)
+
+    bus.subscribe(RunStarted, tell_earlier)
+    return _ended(run_experiment(experiment, bus, control, None, resumed=resumed))
+
+
+def _told(experiment: Experiment, outbox: Outbox) -> EventBus:
+    """A bus of which every event is told, with the images that belong to them."""
     bus = EventBus()
     for kind in get_args(Event):
         bus.subscribe(kind, outbox.event)
     outbox.pixels_of = _pixels_of(experiment.dataset)
-    outcome = run_experiment(experiment, bus, control, Path(request.out_dir).absolute())
+    return bus
+
+
+def _ended(outcome: Outcome) -> RunEnded:
     error = outcome.error
     return RunEnded(
         run_file=None if outcome.run_file is None else str(outcome.run_file),

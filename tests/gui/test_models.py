@@ -10,7 +10,7 @@ import numpy as np
 from gui.journal import KEPT, Journal, Level
 from gui.models import RunModel
 from gui.table import CAPACITY
-from labctl.events import AlarmRaised, DataRecovered, LightOff, ReceiverSamples, StateChanged
+from labctl.events import AlarmRaised, DataRecovered, ImagesDoubtful, LightOff, ReceiverSamples, StateChanged
 from labctl.record.schema import image_columns, image_row
 from tests.labctl import sample_run
 
@@ -50,6 +50,32 @@ def test_rate_and_time_to_go() -> None:
     assert abs(model.remaining_s() - 5) < 0.1
     model.take([StateChanged("paused")])
     assert math.isnan(model.remaining_s())
+
+
+def test_a_run_that_was_taken_up_has_its_first_images_and_their_rate_is_not_told() -> None:
+    watch = Watch()
+    model = RunModel(now=watch)
+    model.take([sample_run.started(100, resumed_at=40)])
+    for number in range(40):
+        model.take([sample_run.image(number)])
+    assert (model.done_images, int(model.confusion.sum()), len(model.column("image"))) == (40, 40, 40)
+    assert math.isnan(model.rate())
+    for number in range(40, 60):
+        watch.seconds += 0.1
+        model.take([sample_run.image(number)])
+    assert abs(model.rate() - 10) < 0.1
+    assert "taken up after 40 images" in model.journal.lines[0].text
+
+
+def test_images_in_doubt_are_told_in_words() -> None:
+    model = RunModel()
+    model.take(sample_run.whole_run(20))
+    assert model.doubt() == ""
+    model.take([ImagesDoubtful(15, 5, "the laser was off")])
+    assert "The last 5, from image 16 on, are in doubt" in model.doubt()
+    assert "the laser was off" in model.journal.lines[-1].text
+    model.clear()
+    assert model.doubt() == ""
 
 
 def test_a_new_run_forgets_the_last_but_not_the_journal() -> None:

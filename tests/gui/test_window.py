@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PyQt6.QtCore import QSettings, Qt, QTimer
 from PyQt6.QtWidgets import QApplication, QMessageBox, QPushButton, QWidget
@@ -15,7 +14,6 @@ from pytestqt.qtbot import QtBot
 
 from gui.conductor import Phase
 from gui.theme import LIGHT
-from gui.view import is_seen
 from gui.window import MainWindow
 from labctl.record import Run, open_run
 from tests.gui.conftest import PATIENCE_MS
@@ -33,14 +31,6 @@ def reached(qtbot: QtBot, window: MainWindow, phase: Phase) -> None:
 
 def images_done(qtbot: QtBot, window: MainWindow, count: int) -> None:
     qtbot.waitUntil(lambda: window.conductor.model.done_images >= count, timeout=PATIENCE_MS)
-
-
-def drawn(qtbot: QtBot, window: MainWindow) -> None:
-    """Every view that can be seen shows the newest."""
-    model = window.conductor.model
-    views = [view for view in window.views.values() if is_seen(view)]
-    assert len(views) >= 7
-    qtbot.waitUntil(lambda: not any(view.is_stale(model) for view in views), timeout=PATIENCE_MS)
 
 
 def boxes() -> list[QMessageBox]:
@@ -64,49 +54,6 @@ def answer(text: str) -> None:
         button.click()
 
     QTimer.singleShot(20, look)
-
-
-def test_start_watch_pause_resume_finish_replay(qtbot: QtBot, window: MainWindow) -> None:
-    window.run_panel.images.setValue(60)
-    window.run_panel.seed.setValue(11)
-    press(qtbot, window, "▶ Start")
-    reached(qtbot, window, Phase.RUNNING)
-    assert window.controls.banner.isVisible()
-    assert "ON" in window.controls.readback.text()
-    assert not window.run_panel.gain.isEnabled()
-    images_done(qtbot, window, 3)
-    press(qtbot, window, "‖ Pause")
-    reached(qtbot, window, Phase.PAUSED)
-    held = window.conductor.model.done_images
-    qtbot.wait(300)
-    assert window.conductor.model.done_images == held
-    press(qtbot, window, "▷ Resume")
-    images_done(qtbot, window, held + 1)
-    reached(qtbot, window, Phase.IDLE)
-    assert "dark: 10 instruments" in window.controls.readback.text()
-    drawn(qtbot, window)
-    assert window.conductor.run_file is not None
-    run = open_run(Path(window.conductor.run_file))
-    assert (run.status, run.started.seed, run.started.images) == ("complete", 11, 60)
-    check_views(window, run)
-    qtbot.waitUntil(lambda: window.history.table.rowCount() == 1, timeout=PATIENCE_MS)
-    window.docks.docks["history"].raise_()
-    window.history.table.selectRow(0)
-    qtbot.mouseClick(window.history.open, LEFT)
-    assert window.conductor.phase is Phase.REPLAYING
-    reached(qtbot, window, Phase.IDLE)
-    drawn(qtbot, window)
-    check_views(window, run)
-    assert not boxes()
-
-
-def check_views(window: MainWindow, run: object) -> None:
-    images = run.images  # type: ignore[attr-defined]
-    columns = window.views["accuracy"].columns()
-    np.testing.assert_array_equal(columns["so far"], images["accuracy"])
-    np.testing.assert_array_equal(window.views["test"].columns()["statistic"], images["statistic"])
-    assert window.views["confusion"].columns()["predicted 0"].sum() == (images["prediction"] == 0).sum()
-    assert window.conductor.model.done_images == len(images["index"])
 
 
 def test_alarm_under_an_adversary(qtbot: QtBot, window: MainWindow) -> None:

@@ -16,6 +16,7 @@ from labctl.events import (
     Event,
     EventBus,
     ImageFinished,
+    ImagesDoubtful,
     LayerMeasured,
     LightOff,
     RunFinished,
@@ -23,7 +24,7 @@ from labctl.events import (
     StateChanged,
 )
 from labctl.record import Run, RunRecorder, open_run
-from labctl.replay import Teller
+from labctl.replay import Teller, until
 from labctl.session import run as run_session
 from tests.labctl import sample_run
 
@@ -110,3 +111,23 @@ def test_a_file_that_does_not_say_what_was_agreed(tmp_path: Path) -> None:
     images = told(list(Teller().tell(run)), ImageFinished)
     assert len(images) == 6
     assert all(event.layers == () and math.isnan(event.pooled.leakage.data_bits_v1) for event in images)
+
+
+def test_images_in_doubt_are_told_when_the_light_is_off(lived: tuple[list[Event], Run]) -> None:
+    _, run = lived
+    assert run.finished is not None
+    doubted = replace(run, finished=replace(run.finished, images=17, doubtful=3, cause="the laser was off"))
+    events = list(Teller().tell(doubted))
+    assert told(events, ImagesDoubtful) == [ImagesDoubtful(17, 3, "the laser was off")]
+    kinds = [type(event) for event in events]
+    assert kinds.index(LightOff) < kinds.index(ImagesDoubtful) < kinds.index(RunFinished)
+
+
+def test_the_first_images_alone(lived: tuple[list[Event], Run]) -> None:
+    """Without start and end, as one tells them who goes on from there."""
+    _, run = lived
+    events = until(run, 8)
+    assert {type(event) for event in events} == {LayerMeasured, ImageFinished}
+    assert [event.image for event in told(events, ImageFinished)] == list(range(8))
+    assert len(told(events, LayerMeasured)) == 16
+    assert until(run, 0) == []

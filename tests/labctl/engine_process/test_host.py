@@ -21,11 +21,21 @@ from labctl.engine_process.messages import (
     Pixels,
     ReadRequest,
     ReplayRequest,
+    ResumeRequest,
     RunEnded,
     RunEntry,
     RunRequest,
 )
-from labctl.events import Event, ImageFinished, LayerMeasured, LightOff, ReceiverSamples, RunFinished, StateChanged
+from labctl.events import (
+    Event,
+    ImageFinished,
+    LayerMeasured,
+    LightOff,
+    ReceiverSamples,
+    RunFinished,
+    RunStarted,
+    StateChanged,
+)
 from labctl.record import Run, open_run
 from labctl.session import run
 from labctl.upkeep import BenchReport
@@ -113,6 +123,30 @@ def test_pause_resume_abort(tmp_path: Path) -> None:
         assert isinstance(ended, RunEnded)
         assert (ended.verdict, "enough" in ended.error) == ("aborted", True)
         assert talk.of(LightOff)[-1].dark
+
+
+def test_a_run_is_taken_up_and_told_from_its_first_image(tmp_path: Path) -> None:
+    with Conversation(tmp_path) as talk:
+        number = talk.ask(request(tmp_path, images=60))
+        talk.until(lambda: len(talk.of(ImageFinished)) > 3)
+        talk.order(Order("abort", "enough"))
+        talk.answer(number)
+        (path,) = run_files(tmp_path)
+        done = len(open_run(path).images["index"])
+        assert 3 < done < 60
+        talk.heard.clear()
+        ended = talk.answer(talk.ask(ResumeRequest(str(path))))
+        assert isinstance(ended, RunEnded)
+        assert (ended.run_file, ended.verdict, ended.error) == (str(path), "accepted", "")
+        events = [event for event in talk.events if isinstance(event, RunStarted | ImageFinished | LayerMeasured)]
+        assert isinstance(events[0], RunStarted)
+        assert events[0].resumed_at == done
+        assert [event.image for event in events if isinstance(event, ImageFinished)] == list(range(60))
+        assert [event.image for event in events if isinstance(event, LayerMeasured)] == sorted([*range(60)] * 2)
+        assert len(open_run(path).images["index"]) == 60
+        again = talk.answer(talk.ask(ResumeRequest(str(path))))
+        assert isinstance(again, Failed)
+        assert "the run is complete" in again.message
 
 
 def test_wrong_requests_are_answered_and_the_process_lives(tmp_path: Path) -> None:
