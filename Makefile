@@ -3,6 +3,7 @@
 # make lint    the checks of `make test` without the tests
 # make bench   all benchmarks, one after the other
 # make bench-throughput   the simulated path beside the bare physics kernel
+# make bench-kernels    kernels of the simulated optics beside the plain ways
 # make bench-waveform   throughput of the waveform mode
 # make bench-serve   the simulated bench over TCP beside the one in process
 # make bench-window   the window while a full-speed run goes on
@@ -33,8 +34,8 @@ export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: demo test lint pytest bench bench-throughput bench-waveform bench-serve bench-drivers bench-record bench-window soak lock clean \
-    env test-env
+.PHONY: demo test lint pytest bench bench-throughput bench-kernels bench-waveform bench-serve bench-drivers \
+    bench-record bench-window soak lock clean env test-env
 .NOTPARALLEL:
 
 demo: env
@@ -56,10 +57,13 @@ pytest:
 	    exec $(BIN)/pytest $(PYTEST_WORKERS) $(PYTEST_ARGS); \
 	fi
 
-bench: bench-throughput bench-waveform bench-serve bench-drivers bench-record bench-window
+bench: bench-throughput bench-kernels bench-waveform bench-serve bench-drivers bench-record bench-window
 
 bench-throughput: env
 	$(BIN)/python benchmarks/throughput.py $(BENCH_ARGS)
+
+bench-kernels: env
+	$(BIN)/python benchmarks/kernels.py $(BENCH_ARGS)
 
 bench-waveform: env
 	$(BIN)/python benchmarks/waveform.py $(BENCH_ARGS)
@@ -82,7 +86,7 @@ soak: env
 lock: env
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --no-config --universal --fork-strategy fewest \
-	    --python-version 3.11 --generate-hashes --extra test \
+	    --python-version 3.11 --generate-hashes --extra test --extra accel \
 	    --custom-compile-command "make lock" $(LOCK_ARGS) \
 	    --output-file requirements.lock pyproject.toml
 

@@ -36,10 +36,21 @@ from labctl import __version__
 from labctl.engine import RunControl
 from labctl.events import EventBus, ImageFinished, StateChanged
 from labctl.experiment import Experiment, load_experiment
+from labctl.normals import Method
 from labctl.optics.drive import RowLayout, Timing
 from labctl.protocol.encoding import modes_per_row, pack_data, pack_rows
 from labctl.session import run_experiment
-from sim_backends.physics import amplify_and_tap, basis_of, new_plane, plane_of, project, received_plane, vacuum_plane
+from sim_backends import compiled
+from sim_backends.physics import (
+    amplify_and_tap,
+    basis_of,
+    new_plane,
+    plane_of,
+    project,
+    received_plane,
+    received_quickly,
+    vacuum_plane,
+)
 from sim_backends.world import World
 
 #: Of the 14-bit generators of the shipped benches: rows are padded to a legal segment length.
@@ -49,18 +60,19 @@ GRANULARITY, MIN_LENGTH = 48, 240
 class Kernel:
     """The bare physics of one run: what no implementation of explicit mode sampling can do without."""
 
-    def __init__(self, experiment: Experiment, *, guards: bool) -> None:
+    def __init__(self, experiment: Experiment, *, guards: bool, noise: Method = "normal") -> None:
         run = experiment.run
+        self._noise: Method = noise
         self._gain = run.gain
         timing = Timing(experiment.bench.sample_rate, GRANULARITY, MIN_LENGTH)
         modes = [modes_per_row(w.shape[1]) for w in experiment.network.weights]
         self._layouts = [timing.layout(n) if guards else RowLayout(n, n) for n in modes]
-        self._launched = [
+        launched = [
             plane_of(_padded(pack_rows(w, run.mean_photons), layout.guards), len(w))
             for w, layout in zip(experiment.network.weights, self._layouts, strict=True)
         ]
-        self._means = [plane * np.float32(np.sqrt(0.5)) for plane in self._launched]
-        self._buffers = [new_plane(*plane.shape[1:]) for plane in self._launched]
+        self._means = [plane * np.float32(np.sqrt(0.5)) for plane in launched]
+        self._buffers = [new_plane(*plane.shape[1:]) for plane in launched]
         self._scale = 1 / np.sqrt((run.gain - 1) * 2 * run.mean_photons)
         self._generator = np.random.Generator(np.random.SFC64(run.seed))
         self.power = 0.0
@@ -68,24 +80,32 @@ class Kernel:
     def infer(self, image: np.ndarray) -> np.ndarray:
         """Class scores of one image; the returned light's power is added up row by row."""
         values = image.astype(float)
-        for layout, launched, mean, buffer in zip(
-            self._layouts, self._launched, self._means, self._buffers, strict=True
-        ):
+        for layout, mean, buffer in zip(self._layouts, self._means, self._buffers, strict=True):
             basis = basis_of(_padded(pack_data(values).z, layout.guards))
-            rows = launched.shape[1]
+            rows = mean.shape[1]
             noise = amplify_and_tap(self._generator, rows, self._gain, 1.0, 1 / self._gain)
-            measured = np.sqrt(self._gain - 1) * project(launched, basis)[:, 0] + noise.measured[:, 0]
+            measured = np.sqrt(2 * (self._gain - 1)) * project(mean, basis)[:, 0] + noise.measured[:, 0]
             vacuum = self._generator.standard_normal((rows, 2))
             in_mode = np.sqrt(0.5) * (noise.returned + vacuum)
-            vacuum_plane((self._generator, self._generator), buffer)
-            plane = received_plane(buffer, mean, basis, in_mode, 1.0)
-            self.power += float(np.einsum("qmb,qmb->qm", plane, plane).sum(dtype=np.float64))
+            self.power += float(self._row_powers(buffer, mean, basis, in_mode).sum(dtype=np.float64))
             values = np.maximum(measured * self._scale, 0)
         return values
+
+    def _row_powers(self, buffer: np.ndarray, mean: np.ndarray, basis: np.ndarray, in_mode: np.ndarray) -> np.ndarray:
+        """Σ r² of every received row, by quadrature; the plane itself is then in the buffer."""
+        generators = (self._generator, self._generator)
+        if self._noise == "compiled":
+            return compiled.receive(generators, buffer, mean, basis, in_mode, 1.0)
+        vacuum_plane(generators, buffer, 1, self._noise)
+        receive = received_plane if self._noise == "normal" else received_quickly
+        plane = receive(buffer, mean, basis, in_mode, 1.0)
+        return np.vecdot(plane, plane)
 
 
 def _padded(amplitudes: np.ndarray, guards: int) -> np.ndarray:
     """With vacuum guard bins before the data of each row."""
+    if not guards:
+        return amplitudes
     widths = [(0, 0)] * (amplitudes.ndim - 1) + [(guards, 0)]
     return np.pad(amplitudes.astype(complex), widths)
 
@@ -144,7 +164,7 @@ def main() -> None:
         raise outcome.error
     rates = {name: values[1:] for name, values in watch.rates.items()}  # the first chunk warms up
     ratios = {
-        f"full_over_{name}": _spread([full / bare for full, bare in zip(rates["full"], rates[name], strict=True)])
+        f"full_over_{name}": spread([full / bare for full, bare in zip(rates["full"], rates[name], strict=True)])
         for name in kernels
     }
     result = {
@@ -160,7 +180,7 @@ def main() -> None:
         "images_per_chunk": arguments.chunk,
         "full_threads": World.threads,
         **ratios,
-        **{f"{name}_images_per_s": _spread(values) for name, values in rates.items()},
+        **{f"{name}_images_per_s": spread(values) for name, values in rates.items()},
     }
     text = json.dumps(result, indent=2)
     sys.stdout.write(text + "\n")
@@ -169,7 +189,8 @@ def main() -> None:
     (arguments.out / name).write_text(text + "\n")
 
 
-def _spread(values: list[float]) -> dict[str, float | list[float]]:
+def spread(values: list[float]) -> dict[str, float | list[float]]:
+    """Median, quartiles and extremes."""
     low, _, high = statistics.quantiles(values, n=4)
     return {
         "median": round(statistics.median(values), 4),

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, model_validator
 
 from labctl.errors import ConfigError
+from labctl.normals import Method
 from labctl.schema import (
     Decibels,
     Fraction,
@@ -30,6 +31,7 @@ from labctl.schema import (
     validate,
 )
 from labctl.units import parse_quantity
+from sim_backends.compiled import require_numba
 from sim_backends.faults import FAULTS
 from sim_backends.physics import IqImbalance
 from sim_backends.waveform_schema import Delay, WaveformWorld
@@ -271,6 +273,7 @@ class WorldConfig(StrictModel):
     monitor: MonitorPhysics = MonitorPhysics()
     polarisation: PolarisationPhysics = PolarisationPhysics()
     waveform: WaveformWorld | None = None
+    noise: Method = "normal"
     faults: list[FaultEntry] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -343,6 +346,8 @@ def load_world(bench_file: Path) -> tuple[WorldConfig, dict[str, str]]:
             f"{bench_file}: [waveform] and [world.waveform] belong together: several samples per bin, or one",
             "Give both tables, or neither.",
         )
+    if world.noise == "compiled":
+        require_numba(f"{bench_file}: [world]")
     _check_delays(tables, world, bench_file)
     return world, _resources(tables, world, bench_file)
 

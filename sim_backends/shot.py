@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from labctl.units import db_to_ratio
+from sim_backends import compiled
 from sim_backends.attacks import Attack, Mounted, Spoils
 from sim_backends.circuit import ClientOptics, Launch
 from sim_backends.config import ReceiverPhysics, WorldConfig
@@ -24,6 +25,7 @@ from sim_backends.physics import (
     photons_per_bin,
     project,
     received_plane,
+    received_quickly,
     round_trip_mean,
     vacuum_plane,
 )
@@ -79,6 +81,7 @@ class Shot:
         self._client = client
         self._sampling = sampling
         self._receiver = config.server_receiver
+        self._method = config.noise
         _, self.rows, self.bins = launch.plane.shape
         self._laser = None
         if sampling.laser is not None and config.waveform is None:  # else it is drawn sample by sample
@@ -178,13 +181,21 @@ class Shot:
         in_mode += np.sqrt(isotropic - vacuum * shared**2) * white
         in_mode[self._undriven] = np.sqrt(isotropic) * white[self._undriven]
         unit = back[::-1] / norm if norm > 0 else back
-        draws, plane = self._sampling.draws, self._sampling.buffer
+        return self._drawn(mean, basis_of(unit), in_mode, others)
+
+    def _drawn(self, mean: Float, basis: Float, in_mode: Double, others: float) -> Float:
+        """The plane in the buffer, its noise by the world's method; ``others``: variance in all modes but one."""
+        draws, plane, method = self._sampling.draws, self._sampling.buffer, self._method
         generators = (draws.generator(Stream.RETURNED_X), draws.generator(Stream.RETURNED_P))
+        if method == "compiled" and compiled.covers(plane):
+            compiled.receive(generators, plane, np.ascontiguousarray(mean), basis, in_mode, others)
+            return plane
         if others > 0:
-            vacuum_plane(generators, plane, self._sampling.threads)
+            vacuum_plane(generators, plane, self._sampling.threads, "table" if method == "compiled" else method)
         else:
             plane[:] = 0
-        return received_plane(plane, mean, basis_of(unit), in_mode, others)
+        receive = received_plane if method == "normal" else received_quickly
+        return receive(plane, mean, basis, in_mode, others)
 
 
 def _electronic(receiver: ReceiverPhysics, lo_factor: float, sampling: Sampling) -> float:

@@ -27,6 +27,7 @@ from labctl.schema import StrictModel, read_toml
 from labctl.units import db_to_ratio, parse_quantity
 from sim_backends.config import WorldConfig, load_world
 from sim_backends.physics import Complex, Double, Float, LoopDrive, round_trip_mean
+from sim_backends.quick_sums import Factors, image_sums
 
 DUAL_KAPPA: Final = 0.5
 #: What the steps of a digitizer may add to a calibrated noise variance, SNU.
@@ -45,6 +46,8 @@ COVERED: Final[dict[str, frozenset[str]]] = {
     "server_receiver": frozenset({"efficiency", "electronic_noise", "volts_per_snu", "reference_power"}),
     "monitor": frozenset({"fraction"}),
 }
+#: What makes no difference to any distribution: names, and how the other way draws its numbers.
+ALIKE: Final = ("units", "noise")
 #: Places of instruments that change the light, of whose settings the shortcut knows nothing.
 UNKNOWN_PLACES: Final = ("bias_i", "bias_q", "polarisation", "switch")
 
@@ -59,7 +62,7 @@ def not_covered(config: WorldConfig) -> list[str]:
             found += [f"{table}.{key}" for key, at in keys if key not in COVERED[table] and _is_set(value, key, at)]
         elif table == "places":
             found += [f"places.{key}" for key in UNKNOWN_PLACES if getattr(value, key) is not None]
-        elif table != "units" and _is_set(config, table, field):
+        elif table not in ALIKE and _is_set(config, table, field):
             found.append(table)
     return found
 
@@ -213,8 +216,29 @@ class LayerLight:
                 "[world] unitary.loop_loss: with it the loop's settings must be known, not only the mode",
                 "Give the settings to measure().",
             )
+        if self._config.noise != "normal":
+            return self._quickly(launched, modes, generator)
         overlaps = self._lossless(launched, modes)
         return self._sample(overlaps, launched, np.ones(len(modes)), generator)
+
+    def factors(self) -> Factors:
+        """Of a loop without loss."""
+        tapped, through, around = self._amplitudes()
+        noise = self._noise(np.ones((1, 1)))
+        moments = (noise.measured, noise.slope.item(), noise.given.item(), noise.in_mode.item())
+        return Factors(tapped, through * around, through, *moments, self.dark_variance)
+
+    def _quickly(self, launched: Float, modes: Complex, generator: np.random.Generator) -> Measured:
+        field = launched[0] + 1j * launched[1]
+        collected = modes.conj().astype(np.complex64) @ field.T
+        x, p = np.ascontiguousarray(collected.real), np.ascontiguousarray(collected.imag)
+        total = _squared(launched)
+        rest = np.maximum(total - np.vecdot(x, x).astype(np.float64) - np.vecdot(p, p), 0.0)
+        others = 2 * launched.shape[1] * (launched.shape[2] - 1)
+        found = image_sums(x, p, (rest, others), self.factors(), generator)
+        return Measured(
+            found.client.astype(np.float64), launched.size, total, np.asarray(found.sr), np.asarray(found.rr)
+        )
 
     # --- means ------------------------------------------------------------------------------------
 

@@ -69,7 +69,8 @@ def test_lock_file_pins_everything_with_hashes() -> None:
 
 def test_lock_file_holds_every_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    extras = project["optional-dependencies"]
+    declared = [*project["dependencies"], *extras["test"], *extras["accel"]]
     names = {entry.split(">=")[0].lower() for entry in declared}
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     locked = {line.split("==")[0] for line in lock.splitlines() if line[:1].isalnum()}
