@@ -9,6 +9,9 @@
 # make bench-window   the window while a full-speed run goes on
 # make bench-drivers    what drivers cost beside raw pyvisa
 # make bench-record   what crash-safe writing costs beside raw HDF5
+# make bench-growth    how cost and memory grow
+# make bench-startup   how long the command takes to start
+# make performance   docs/performance.md from the newest outputs of the benchmarks
 # make soak    the long run
 # make lock    renew requirements.lock (add LOCK_ARGS=--upgrade to take newer releases)
 # make clean   remove the environment, builds and caches; run files stay
@@ -35,7 +38,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .PHONY: demo test lint pytest bench bench-throughput bench-kernels bench-waveform bench-serve bench-drivers \
-    bench-record bench-window soak lock clean env test-env
+    bench-record bench-window bench-growth bench-startup performance soak lock clean env test-env
 .NOTPARALLEL:
 
 demo: env
@@ -57,7 +60,8 @@ pytest:
 	    exec $(BIN)/pytest $(PYTEST_WORKERS) $(PYTEST_ARGS); \
 	fi
 
-bench: bench-throughput bench-kernels bench-waveform bench-serve bench-drivers bench-record bench-window
+bench: bench-throughput bench-kernels bench-waveform bench-serve bench-drivers bench-record bench-window \
+    bench-growth bench-startup performance
 
 bench-throughput: env
 	$(BIN)/python benchmarks/throughput.py $(BENCH_ARGS)
@@ -79,6 +83,15 @@ bench-record: env
 
 bench-window: env
 	$(BIN)/python benchmarks/window.py $(BENCH_ARGS)
+
+bench-growth: env
+	$(BIN)/python benchmarks/growth.py $(BENCH_ARGS)
+
+bench-startup: env
+	$(BIN)/python benchmarks/startup.py $(BENCH_ARGS)
+
+performance: env
+	$(BIN)/python scripts/performance_page.py
 
 soak: env
 	$(BIN)/python benchmarks/soak.py $(SOAK_ARGS)

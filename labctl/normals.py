@@ -10,9 +10,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +66,7 @@ def fill(generator: np.random.Generator, out: Float, method: Method) -> None:
     if method == "normal":
         generator.standard_normal(dtype=np.float32, out=out)
         return
-    from scipy.special import ndtri
-
-    _fill(generator, out, cell_means(), lambda share, low: ndtri(share) * np.where(low, 1, -1))
+    _fill(generator, out, cell_means(), _normal_tails)
 
 
 def fill_chi_square(generator: np.random.Generator, out: Float, freedom: int) -> None:
@@ -81,27 +80,54 @@ def fill_chi_square(generator: np.random.Generator, out: Float, freedom: int) ->
     _fill(generator, out, chi_square_means(freedom), tails)
 
 
-def _fill(
-    generator: np.random.Generator, out: Float, means: Float, tails: Callable[[Double, NDArray[np.bool_]], Double]
-) -> None:
-    """``tails``: by the probability, up to TAIL, of what lies beyond, and whether that is below."""
+#: What stands in the tails, by the probability, up to TAIL, of what lies beyond, and whether that is below.
+Tails = Callable[[Double, NDArray[np.bool_]], Double]
+
+
+def _normal_tails(share: Double, low: NDArray[np.bool_]) -> Double:
+    numbers = _quantile()(share)
+    return np.asarray(np.negative(numbers, out=numbers, where=~low))
+
+
+@cache
+def _quantile() -> np.ufunc:
+    """Of the normal distribution; looked up once, since imports cost where they are done a thousand times a second."""
+    from scipy.special import ndtri
+
+    return cast(np.ufunc, ndtri)
+
+
+def _fill(generator: np.random.Generator, out: Float, means: Float, tails: Tails) -> None:
     numbers = out.reshape(-1)
     for start in range(0, len(numbers), BLOCK):
-        piece = numbers[start : start + BLOCK]
-        words = generator.bit_generator.random_raw(-(-len(piece) // 4)).view(np.uint16)[: len(piece)]
-        np.take(means, words, out=piece, mode="clip")
-    outside = _chosen(generator, len(numbers))
+        _look_up(generator, numbers[start : start + BLOCK], means)
+    outside, values = _tails(generator, len(numbers), tails)
+    numbers[outside] = values
+
+
+def _look_up(generator: np.random.Generator, out: Float, means: Float) -> None:
+    """A cell's mean for each number."""
+    words = generator.bit_generator.random_raw(-(-len(out) // 4)).view(np.uint16)[: len(out)]
+    means.take(words, out=out, mode="clip")
+
+
+def _tails(generator: np.random.Generator, count: int, tails: Tails) -> tuple[NDArray[np.int64], Double]:
+    """Where numbers of the tails stand among ``count``, and they themselves."""
+    outside = _chosen(generator, count)
     uniform = (1 - generator.random(len(outside))) * (2 * TAIL)
     low = uniform <= TAIL
-    numbers[outside] = tails(np.where(low, uniform, 2 * TAIL - uniform + 2.0**-64), low)
+    np.subtract(2 * TAIL + 2.0**-64, uniform, out=uniform, where=~low)
+    return outside, tails(uniform, low)
 
 
 def _chosen(generator: np.random.Generator, count: int) -> NDArray[np.int64]:
-    """Places of an array, each with the probability of both tails, independently: gaps are geometric numbers."""
+    """Places of an array, each with the probability of both tails, independently: gaps are geometric numbers, which are
+    exponential ones rounded up.
+    """
     probability = 2 * TAIL
-    likely = int(count * probability + 6 * np.sqrt(count * probability)) + 8
-    places = np.cumsum(generator.geometric(probability, likely)) - 1
-    while places[-1] < count:
-        more = places[-1] + np.cumsum(generator.geometric(probability, likely))
-        places = np.concatenate([places, more])
-    return places[: np.searchsorted(places, count)]
+    likely = int(count * probability + 6 * math.sqrt(count * probability)) + 8
+    places = np.zeros(1, np.int64)
+    while places[-1] <= count:
+        gaps = np.ceil(generator.standard_exponential(likely) * (-1 / math.log1p(-probability)))
+        places = np.concatenate([places, places[-1] + gaps.cumsum().astype(np.int64)])
+    return places[1 : places.searchsorted(count, "right")] - 1

@@ -55,15 +55,12 @@ def covers(plane: Float) -> bool:
     return bool(plane.shape[2] <= MOST_BINS)
 
 
-def lane_states(generators: Generators, lanes: int) -> NDArray[np.uint32]:
-    """States (a, b, c) of the lanes' generators, shape (2, 3, lanes): for amplitudes from the first stream, for phases
-    from the second.
+def seed(states: NDArray[np.uint32], generators: Generators) -> None:
+    """Fill the states (a, b, c) of the lanes' generators, shape (2, 3, lanes): for amplitudes from the first stream,
+    for phases from the second.
     """
-    states = aligned((2, 3, lanes), np.uint32)
-    for own, generator in zip(states, generators, strict=True):
-        words = generator.bit_generator.random_raw(-(-3 * lanes // 2))
-        own.reshape(-1)[:] = words.view(np.uint32)[: 3 * lanes]
-    return states
+    for own, generator in zip(states.reshape(2, -1), generators, strict=True):
+        own[:] = generator.bit_generator.random_raw(-(-own.size // 2)).view(np.uint32)[: own.size]
 
 
 def receive(
@@ -75,10 +72,10 @@ def receive(
     """
     _, rows, bins = out.shape
     lanes = -(-bins // LANES) * LANES
-    directions = aligned((2, lanes), np.float32)
+    room = aligned((10, lanes), np.float32)
+    directions, work, states = room[:2], room[2:4], room[4:].view(np.uint32).reshape(2, 3, lanes)
     directions[:, :bins], directions[:, bins:] = basis[:, 0], 0
+    seed(states, generators)
     powers = np.empty((2, rows))
-    states = lane_states(generators, lanes)
-    work = aligned((2, lanes), np.float32)
     _kernel()(states, work, mean, (directions, in_mode), np.float32(2 * isotropic_variance), (out, powers))
     return powers

@@ -20,9 +20,13 @@ f32, i32, u32 = np.float32, np.int32, np.uint32
 G0, G1, G2, G3, G4, G5, G6 = (
     f32(each) for each in (1.00000096, -0.50001145, 0.33314674, -0.24908289, 0.2049176, -0.18680751, 0.11931054)
 )
-#: sin(2π t) / t and cos(2π t) for |t| <= 1/8, by powers of t², to 4e-9 and 3e-8.
-S0, S1, S2, S3 = (f32(each) for each in (6.2831853, -41.3416693, 81.59350353, -75.43895185))
-C0, C1, C2, C3 = (f32(each) for each in (0.99999999, -19.73916174, 64.92260804, -83.6452196))
+#: sin(2π t) / 4t and cos(2π t) for |t| <= 1/8, by powers of (4t)², to 1e-9 and 3e-8.
+S0, S1, S2, S3 = (
+    f32(each / 4 ** (2 * power + 1)) for power, each in enumerate((6.2831853, -41.3416693, 81.59350353, -75.43895185))
+)
+C0, C1, C2, C3 = (
+    f32(each / 16**power) for power, each in enumerate((0.99999999, -19.73916174, 64.92260804, -83.6452196))
+)
 LN2 = f32(np.log(2))
 #: The bits of √½ and of 1 as numbers of single precision, and of what stands behind the point.
 ROOT_HALF, ONE, MANTISSA = i32(0x3F3504F3), i32(0x3F800000), i32(0x7FFFFF)
@@ -52,9 +56,9 @@ bits_of, number_of = intrinsic(_bits), intrinsic(_number)
 
 def _turn(word: Any) -> Any:
     """Cosine and sine of a random angle."""
-    t = (number_of(i32(i32(i32(word) & MANTISSA) | ONE)) - f32(1.5)) * f32(0.25)
-    square = t * t
-    sine = t * ((S0 + square * S1) + (square * square) * (S2 + square * S3))
+    four_t = number_of(i32(i32(i32(word) & MANTISSA) | ONE)) - f32(1.5)
+    square = four_t * four_t
+    sine = four_t * ((S0 + square * S1) + (square * square) * (S2 + square * S3))
     cosine = (C0 + square * C1) + (square * square) * (C2 + square * C3)
     cosine = number_of(i32(bits_of(cosine) ^ i32(u32(word & u32(0x80000000)))))
     swapped = (word & u32(0x40000000)) != u32(0)
@@ -79,6 +83,7 @@ square_amplitude = numba.njit(_square_amplitude, fastmath=True, inline="always")
 def _vacuum_row(states: Any, count: Any, twice_variance: Any, work: Any, x_way: Any, p_way: Any) -> Any:
     """Fill ``work`` (2, lanes) with a row of vacuum; returns X and P of it in the collected mode."""
     a, b, c, d, e, f = states[0, 0], states[0, 1], states[0, 2], states[1, 0], states[1, 1], states[1, 2]
+    in_x, in_p = f32(0), f32(0)
     for k in range(work.shape[1]):
         first = u32(u32(a[k] + b[k]) + count)
         a[k] = u32(b[k] ^ u32(b[k] >> u32(9)))
@@ -90,10 +95,8 @@ def _vacuum_row(states: Any, count: Any, twice_variance: Any, work: Any, x_way: 
         f[k] = u32(u32(u32(f[k] << u32(21)) | u32(f[k] >> u32(11))) + second)
         amplitude = np.sqrt(square_amplitude(first) * twice_variance)
         cosine, sine = turn(second)
-        work[0, k], work[1, k] = amplitude * cosine, amplitude * sine
-    in_x, in_p = f32(0), f32(0)
-    for k in range(work.shape[1]):
-        x, p = work[0, k], work[1, k]
+        x, p = amplitude * cosine, amplitude * sine
+        work[0, k], work[1, k] = x, p
         in_x += x * x_way[k] + p * p_way[k]
         in_p += p * x_way[k] - x * p_way[k]
     return in_x, in_p
