@@ -10,6 +10,7 @@ from typing import Any
 
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
+from gui.by_hand import ByHand
 from gui.engine_link import EngineLink
 from gui.journal import Journal, Level
 from gui.models import RunModel
@@ -84,6 +85,11 @@ class Conductor(QObject):
         self.engine = EngineLink(self)
         self.lookups = EngineLink(self)
         self.safety = EngineLink(self)
+        self.hand = ByHand(self.journal, self)
+        self.hand.changed.connect(self._hand_changed)
+        self.hand.dark.connect(self._dark_done)
+        self.hand.trouble.connect(self.trouble)
+        self.hand.overdue.connect(self._ask_for_dark)
         self.engine.events.connect(self._take)
         self.engine.pixels.connect(self.model.take_pixels)
         self.engine.missed.connect(self._missed)
@@ -127,6 +133,10 @@ class Conductor(QObject):
         self.bench, self.bench_in_process = bench, in_process
 
     def _begin(self, request: RunRequest | ResumeRequest) -> None:
+        """A bench that is held by hand is let go first, dark."""
+        if self.hand.holds:
+            self.hand.disconnect_bench(lambda: self._begin(request))
+            return
         self.model.clear()
         self.run_file = None
         self._enter(Phase.STARTING)
@@ -164,8 +174,16 @@ class Conductor(QObject):
         if self.phase.run_goes_on:
             self.engine.order(Order("abort", "light off"))
             self._patience.start()
+        elif self.hand.holds:
+            self.hand.light_off()
         else:
             self._ask_for_dark()
+
+    def _hand_changed(self) -> None:
+        if self.hand.holds and not self.bench_in_process:
+            self.safety.start()
+        self.model.by_hand = (self.hand.report, dict(self.hand.reports)) if self.hand.report is not None else None
+        self.model.version += 1
 
     def _dark_past_the_engine(self) -> None:
         if not self.phase.run_goes_on or self.model.light_off is not None:
@@ -176,8 +194,8 @@ class Conductor(QObject):
         else:
             self._ask_for_dark()
 
-    def _ask_for_dark(self) -> None:
-        self.safety.ask(DarkRequest(self.bench), self._dark_done, self._dark_failed)
+    def _ask_for_dark(self, bench: str = "") -> None:
+        self.safety.ask(DarkRequest(bench or self.bench), self._dark_done, self._dark_failed)
 
     def _dark_done(self, event: LightOff) -> None:
         self.journal.note(event)
@@ -222,6 +240,7 @@ class Conductor(QObject):
         self._looking.stop()
         self._patience.stop()
         self.engine.close(leave=leave)
+        self.hand.close()
         for link in (self.lookups, self.safety):
             link.close(leave=link.busy)  # a bench that is being made dark gets dark
 

@@ -15,7 +15,19 @@ from PyQt6.QtCore import QObject, QSocketNotifier, pyqtSignal
 from PyQt6.sip import voidptr
 
 from labctl.engine_process.frames import Unpacker, pack
-from labctl.engine_process.messages import Answer, Batch, Beat, Failed, Missed, Order, Part, Pixels, Request, Task
+from labctl.engine_process.messages import (
+    Answer,
+    Batch,
+    Beat,
+    Failed,
+    HandRequest,
+    Missed,
+    Order,
+    Part,
+    Pixels,
+    Request,
+    Task,
+)
 from labctl.errors import ProtocolError
 
 #: What is read in one go: after so much the window gets its turn.
@@ -96,7 +108,7 @@ class EngineLink(QObject):
 
     def ask(
         self,
-        request: Request,
+        request: Request | HandRequest,
         done: Callable[[Any], None] = _nothing,
         failed: Callable[[Failed], None] = _nothing,
         part: Callable[[Any], None] = _nothing,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gui.journal import Journal
 from gui.table import Floats, Table
+from labctl.engine_process.messages import HandReport, InstrumentReport
 from labctl.events import (
     AdversaryResult,
     AlarmRaised,
@@ -53,6 +54,7 @@ class RunModel:
         self.journal = journal or Journal()
         self._now = now
         self.version = 0
+        self.by_hand: tuple[HandReport, dict[str, InstrumentReport]] | None = None  # while a bench is held
         self._actions: dict[type, Callable[[Any], None]] = {
             RunStarted: self._on_started,
             ImageFinished: self._on_image,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -13,16 +13,17 @@ from labctl import locks
 from labctl.bench import make_instrument, open_bench, open_library
 from labctl.config import BenchConfig, InstrumentEntry, load_bench
 from labctl.errors import ConfigError, InstrumentBusy, LabctlError
-from labctl.interfaces import Instrument, InstrumentLibrary
+from labctl.interfaces import InstrumentLibrary
+from labctl.properties import limits_of
 from labctl.safety import go_dark
-from labctl.values import Identity, Range, SafeState, Snapshot
+from labctl.values import Identity, SafeState, Snapshot
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class BenchReport:
-    """What ``labctl bench check`` found out about one instrument. ``limits``: what it can do, told or declared."""
+    """What ``labctl bench check`` found out about one instrument. ``limits``: what it can do, by property."""
 
     name: str
     driver: str
@@ -74,22 +75,6 @@ def _report(name: str, entry: InstrumentEntry, library: InstrumentLibrary, locke
             )
         except LabctlError as error:
             return failed(problems=(str(error),))
-
-
-def limits_of(instrument: Instrument) -> dict[str, str]:
-    """Ranges and capabilities that an opened driver carries, by name, in words."""
-    found: dict[str, str] = {}
-    for name in sorted(each for each in dir(type(instrument)) + list(vars(instrument)) if not each.startswith("_")):
-        if isinstance(getattr(type(instrument), name, None), property):
-            continue
-        value = getattr(instrument, name)
-        if isinstance(value, Range):
-            found[name] = str(value)
-        elif name == "capabilities" and is_dataclass(value):
-            found |= {each.name: str(getattr(value, each.name)) for each in fields(value)}
-        elif name in ("channels", "positions"):
-            found[name] = str(value)
-    return found
 
 
 def snapshot_bench(path: Path) -> dict[str, Snapshot]:

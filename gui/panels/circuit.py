@@ -11,6 +11,7 @@ from PyQt6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from gui.models import RunModel
 from gui.panels.optics import Box, Circuit, Link, circuit_of
+from gui.panels.optics_by_hand import circuit_by_hand
 from gui.theme import DARK, ORANGE, Theme
 from gui.view import Columns, View
 
@@ -23,24 +24,25 @@ class CircuitView(View):
     """Who is on, and the power at each point."""
 
     def __init__(self) -> None:
-        super().__init__("Optical circuit", "Who is on, and the power at each point: set points and calibrated losses")
+        super().__init__("Optical circuit", "Who is on, and the power at each point: read, or computed (≈)")
         self.drawing = _Drawing()
         layout = QGridLayout(self)
         layout.setContentsMargins(4, 0, 2, 2)
         layout.setSpacing(0)
-        layout.addWidget(QLabel("Optical circuit (mean power while light is sent)"), 0, 0)
+        layout.addWidget(QLabel("Optical circuit: mean power while light is sent (≈ computed)"), 0, 0)
         layout.addWidget(self.menu_button, 0, 1)
         layout.addWidget(self.drawing, 1, 0, 1, 2)
         layout.setColumnStretch(0, 1)
         layout.setRowStretch(1, 1)
 
     def news(self, model: RunModel) -> Hashable:
-        """Light on, light off."""
-        return id(model.started), id(model.light_off)
+        """Light on, light off, images; what was read by hand."""
+        by_hand = model.version if model.by_hand is not None else None
+        return id(model.started), id(model.light_off), model.state, model.done_images, by_hand
 
     def show_run(self, model: RunModel) -> None:
         """The newest states."""
-        self.drawing.show_circuit(circuit_of(model))
+        self.drawing.show_circuit(_circuit_of(model))
 
     def use_theme(self, theme: Theme) -> None:
         """Ink of the drawing."""
@@ -55,7 +57,12 @@ class CircuitView(View):
 
     def text(self, model: RunModel) -> str:
         """Every box and link."""
-        return circuit_of(model).text()
+        return _circuit_of(model).text()
+
+
+def _circuit_of(model: RunModel) -> Circuit:
+    """Of the bench that is held, otherwise of the run."""
+    return circuit_of(model) if model.by_hand is None else circuit_by_hand(*model.by_hand)
 
 
 class _Drawing(QWidget):

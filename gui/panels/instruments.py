@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from html import escape
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QBrush, QColor
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QStackedWidget,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
+from gui.by_hand import Grip
 from gui.conductor import Conductor
 from gui.models import RunModel
 from gui.panels.fields import named
+from gui.panels.operate import HandTree
 from gui.quantities import label_of, text_of
 from gui.theme import Status
 from gui.view import is_seen
@@ -39,7 +51,10 @@ class Known:
 
 
 class InstrumentsPanel(QWidget):
-    """Values are those of the last look, of a run's start, or of the read-back when the light went off."""
+    """Values are those of the last look, of a run's start, or of the read-back when the light went off.
+
+    While the bench is connected, its properties stand there instead, and can be set.
+    """
 
     def __init__(self, conductor: Conductor) -> None:
         super().__init__()
@@ -49,6 +64,13 @@ class InstrumentsPanel(QWidget):
         self.look = QPushButton("Look now")
         named(self.look, "Look at the instruments", "Ask every instrument of the bench; not while a run has them (F9)")
         self.look.setShortcut("F9")
+        self.connect_button = QPushButton("Connect")
+        hint = "Hold the bench, and operate it by hand; not while a run has it (F2)"
+        named(self.connect_button, "Connect the bench", hint)
+        self.connect_button.setShortcut("F2")
+        self.disconnect_button = QPushButton("Disconnect")
+        named(self.disconnect_button, "Disconnect the bench", "Everything dark, read back, then let the bench go (F3)")
+        self.disconnect_button.setShortcut("F3")
         self.words = QLabel("not asked yet")
         self.words.setWordWrap(True)
         self.tree = QTreeWidget()
@@ -56,18 +78,32 @@ class InstrumentsPanel(QWidget):
         self.tree.setAccessibleName("Instruments and their readings")
         self.tree.setAlternatingRowColors(True)
         self.tree.setColumnWidth(0, 170)
+        self.hand_tree = HandTree(conductor.hand)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.tree)
+        self.pages.addWidget(self.hand_tree)
         line = QHBoxLayout()
-        line.addWidget(self.look)
-        line.addWidget(self.words, 1)
+        for button in (self.look, self.connect_button, self.disconnect_button):
+            line.addWidget(button)
+        line.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addLayout(line)
-        layout.addWidget(self.tree, 1)
+        layout.addWidget(self.words)
+        layout.addWidget(self.pages, 1)
         self.look.clicked.connect(self._look)
-        conductor.changed.connect(lambda: self.look.setEnabled(not conductor.phase.run_goes_on))
+        self.connect_button.clicked.connect(self._connect)
+        self.disconnect_button.clicked.connect(self._disconnect)
+        conductor.changed.connect(self._enable)
+        conductor.hand.changed.connect(self._show_grip)
+        self._enable()
 
     def show_bench(self, bench: BenchConfig) -> None:
-        """The instruments that a bench file names; nothing is known of them yet."""
+        """The instruments that a bench file names; nothing is known of them yet. Another bench is let go, dark."""
+        hand = self._conductor.hand
+        if hand.holds and hand.bench == self._conductor.bench:
+            return
+        hand.disconnect_bench()
         self.known = {name: Known(each.driver, each.resource) for name, each in bench.instruments.items()}
         self.words.setText(f"bench {bench.name}: not asked yet")
         self._draw()
@@ -101,13 +137,37 @@ class InstrumentsPanel(QWidget):
         known.when = f"read back {datetime.now().astimezone():%H:%M:%S}"
         known.status = Status.OFF if state.dark else Status.BAD
 
+    def _connect(self) -> None:
+        self._conductor.hand.connect_bench(self._conductor.bench, in_process=self._conductor.bench_in_process)
+
+    def _disconnect(self) -> None:
+        self._conductor.hand.disconnect_bench()
+
+    def _enable(self) -> None:
+        grip, idle = self._conductor.hand.grip, not self._conductor.phase.run_goes_on
+        self.look.setEnabled(idle and grip in (Grip.APART, Grip.CONNECTED))
+        self.connect_button.setEnabled(idle and grip is Grip.APART)
+        self.disconnect_button.setEnabled(grip in (Grip.CONNECTING, Grip.CONNECTED))
+
+    def _show_grip(self) -> None:
+        hand = self._conductor.hand
+        self._enable()
+        self.pages.setCurrentWidget(self.hand_tree if hand.reports else self.tree)
+        newest = next(reversed(hand.problems.values()), "")
+        lit = any(state.is_on for each in hand.reports.values() for state in each.states)
+        status = Status.BAD if newest else Status.ON if lit else Status.OFF
+        self.words.setText(f"{status.html()} by hand: {hand.grip.value}{'. ' + escape(newest) if newest else ''}")
+
     def _look(self) -> None:
+        if self._conductor.hand.holds:
+            self._conductor.hand.read()
+            return
         self.look.setEnabled(False)
         self.words.setText("asking…")
         self._conductor.look(self._looked, self._not_looked)
 
     def _looked(self, reports: list[BenchReport]) -> None:
-        self.look.setEnabled(not self._conductor.phase.run_goes_on)
+        self._enable()
         now = f"{datetime.now().astimezone():%H:%M:%S}"
         for report in reports:
             status = Status.BAD if report.problems else status_of(report.state)
@@ -127,7 +187,7 @@ class InstrumentsPanel(QWidget):
         self._draw()
 
     def _not_looked(self, problem: Failed) -> None:
-        self.look.setEnabled(not self._conductor.phase.run_goes_on)
+        self._enable()
         self.words.setText(f"✖ {problem.message} {problem.remedy}")
 
     def _draw(self) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.events import Event
+from labctl.properties import PropertyState
+from labctl.values import Scalar
 
 # --- requests: done one after the other, each answered by Answer or Failed with its number ---------------------------
 
@@ -79,12 +81,45 @@ class DarkRequest:
 Request = RunRequest | ResumeRequest | ReplayRequest | ReadRequest | FolderRequest | LookRequest | DarkRequest
 
 
+# --- by hand: requests about the bench that a process holds open ------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ConnectRequest:
+    """Open a bench, and hold it. Answered with a :class:`HandReport`."""
+
+    bench: str
+
+
+@dataclass(frozen=True)
+class DisconnectRequest:
+    """Make it dark, read back, and let it go. Answered with :class:`labctl.events.LightOff`."""
+
+
+@dataclass(frozen=True)
+class ReadPropertiesRequest:
+    """Ask every instrument. Answered with a :class:`HandReport`."""
+
+
+@dataclass(frozen=True)
+class SetPropertyRequest:
+    """Set one property (:mod:`labctl.properties`). Answered with a :class:`HandReport` of those whom it concerns."""
+
+    instrument: str
+    name: str
+    value: Scalar
+    channel: int | None = None
+
+
+HandRequest = ConnectRequest | DisconnectRequest | ReadPropertiesRequest | SetPropertyRequest
+
+
 @dataclass(frozen=True)
 class Task:
     """A request with the number that its answer will carry."""
 
     number: int
-    request: Request
+    request: Request | HandRequest
 
 
 # --- orders: obeyed at once by the run that goes on -------------------------------------------------------------------
@@ -182,3 +217,23 @@ class RunEntry:
     status: str = ""
     simulated: bool = False
     problem: str = ""
+
+
+@dataclass(frozen=True)
+class InstrumentReport:
+    """What an instrument said by hand. ``problem``: what it complains about, or why it did not answer."""
+
+    name: str
+    identity: str
+    states: tuple[PropertyState, ...] = ()
+    problem: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class HandReport:
+    """``bench``: its file as plain tables; ``instruments``: who was asked; ``switched_off``: before, by name."""
+
+    bench: Mapping[str, Any]
+    instruments: tuple[InstrumentReport, ...]
+    switched_off: tuple[str, ...] = ()

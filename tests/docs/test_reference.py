@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 import sim_backends
 from drivers.discovery import CATALOGUE
 from labctl.config import BenchConfig, RunConfig
+from labctl.properties import PROPERTIES
 from labctl.schema import StrictModel
 from sim_backends.config import WorldConfig
 from sim_backends.faults import FAULTS
@@ -182,3 +183,20 @@ def test_every_driver_of_the_catalogue_is_documented_with_its_options() -> None:
     assert set(re.findall(r"^\| `(drivers\.\w+:\w+)` \|", FILES_PAGE, re.MULTILINE)) == set(CATALOGUE)
     modules = {driver.partition(":")[0].partition(".")[2] for driver in CATALOGUE}
     assert {model for model, _ in documented_options().items()} == modules
+
+
+# --- instruments.md: properties of each kind ---------------------------------------------------------
+
+
+def test_properties_of_each_kind() -> None:
+    page = (ROOT / "docs" / "reference" / "instruments.md").read_text(encoding="utf-8")
+    body = page.split("## Properties")[1].split("\n## ")[0]
+    rows = cells_of("\n".join(line for line in body.splitlines() if line.startswith("| ")))[1:]
+    expected = []
+    for kind, table in PROPERTIES.items():
+        columns: list[list[str]] = [[], [], [], []]
+        for each in table:
+            place = (0 if each.get else 1) if each.set else 3 if each.fixed else 2
+            columns[place].append(f"`{each.name}[N]`" if each.channels else f"`{each.name}`")
+        expected.append([kind.__name__, *(", ".join(names) for names in columns)])
+    assert rows == expected

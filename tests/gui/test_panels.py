@@ -12,6 +12,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtGui import QValidator
 from pytestqt.qtbot import QtBot
 
+from gui.by_hand import ByHand
 from gui.conductor import Phase
 from gui.journal import Journal, Level
 from gui.models import RunModel
@@ -37,6 +38,7 @@ class FakeConductor(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.phase = Phase.IDLE
+        self.hand = ByHand(Journal(), self)
         self.entries: list[RunEntry] = []
         self.runs: dict[str, Run] = {}
 

@@ -236,7 +236,7 @@ def test_instruments_are_asked(qtbot: QtBot, window: MainWindow) -> None:
     qtbot.waitUntil(lambda: "all answer" in window.instruments.words.text(), timeout=PATIENCE_MS)
     laser = window.instruments.known["laser"]
     assert "TSL-570" in laser.who
-    assert "power_range_w" in laser.limits
+    assert "power_w" in laser.limits
     texts = [item.text(0) for item in window.instruments._tops()]
     assert "■ laser" in texts  # off: by shape as well as by colour
 

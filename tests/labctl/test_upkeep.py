@@ -86,8 +86,8 @@ def test_safe_bench_reaches_whom_it_can(tmp_path: Path) -> None:
 
 def test_what_an_instrument_can_do_is_reported(tmp_path: Path) -> None:
     reports = {report.name: report for report in check_bench(fake_bench(tmp_path))}
-    assert "W" in reports["laser"].limits["power_range_w"]
-    assert reports["attenuator"].limits["channels"]
+    assert "W" in reports["laser"].limits["power_w"]
+    assert "dB" in reports["attenuator"].limits["attenuation_db"]
     assert int(reports["server_awg"].limits["bits"]) > 0
 
 
