@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("labctl", "drivers", "sim_backends", "gui")
 VOCABULARY = {"errors", "units", "values", "interfaces", "clock", "schema", "shipped", "extensions"}
-#: The shape of a mode is one for those who send it and for the optics that it passes; fast random numbers are no physics.
+#: The shape of a mode is one for its sender and for the optics that it passes; fast random numbers are no physics.
 SHARED = {"sim_backends": {"labctl.dsp.pulses", "labctl.normals"}}
 
 
