@@ -1,12 +1,14 @@
-"""Files of others, damaged or made to harm: run files, networks, data sets, configuration and ledgers.
+"""Files of others, damaged or made to harm: run files, networks, data sets, calibrations, configuration and ledgers.
 
     python benchmarks/hostile.py [--cases 10000] [--seed 1]
 
 A case is a file that labctl wrote, with bytes exchanged, left out, doubled, put in or cut off, or changed with a
 purpose: links, types, sizes and filters in HDF5, values, nesting and paths in TOML, headers of networks. It is read as
 the commands read it, and must end in a value or in an error of labctl's, in this process, within four seconds. What has
-a checksum and is read must be what was written: networks and run files the same, ledgers the same or an earlier state
-of the same (lines missing at the end are an earlier state). Prints one JSON object; exit status 1 when a case failed.
+a checksum and is read must be what was written, number for number: run files (of format 2), networks that labctl
+wrote, results of calibrations and their curves, data sets (zip's CRC-32) the same, ledgers the same or an earlier state
+of the same (lines missing at the end are an earlier state). Of a network without a digest, a RUN.toml or a bench file
+nobody can tell. Prints one JSON object; exit status 1 when a case failed.
 """
 
 from __future__ import annotations
@@ -30,9 +32,11 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from mutants import Rng, bytes_changed, hdf5_changed, header_changed, text_changed
+from mutants import Rng, bytes_changed, hdf5_changed, header_changed, resealed, text_changed
 
 from labctl import __version__
+from labctl.calibrate import calibrate
+from labctl.calibration.store import Store
 from labctl.config import load_bench
 from labctl.datasets import load_dataset
 from labctl.errors import LabctlError
@@ -105,7 +109,7 @@ def reads_run(good: Run) -> Callable[[Path], str]:
         found = open_run(path)
         if same(replace(found, path=good.path), good):
             return "same"
-        return "wrong" if getattr(found, "verified", False) else "changed, and there is no checksum"
+        return "wrong"
 
     return read
 
@@ -123,10 +127,45 @@ def reads_network(digest: str, checked: bool) -> Callable[[Path], str]:
     return read
 
 
-def reads_data(path: Path) -> str:
-    """As a run does."""
-    load_dataset(str(path), "test", None)
-    return "loaded"
+def reads_data(good: Path) -> Callable[[Path], str]:
+    """A reader that compares all but the name, which is the file's."""
+    due = load_dataset(str(good), "test", None)
+
+    def read(path: Path) -> str:
+        return "same" if same(replace(load_dataset(str(path), "test", None), name=due.name), due) else "wrong"
+
+    return read
+
+
+# --- results of calibrations ----------------------------------------------------------------------
+
+
+def calibrated(folder: Path) -> Path:
+    """A store with one result; returns the file."""
+    path = bench_path("telecom")
+    calibrate(path, load_bench(path), Store(folder, "telecom"), only=["electronic-noise"], seed=1)
+    (result,) = folder.glob("0*.toml")
+    return result
+
+
+def reads_calibration(place: Path, sealed: bool) -> Callable[[Path], str]:
+    """A reader that puts the file at ``place`` in a store, and compares what counts then with what counted before.
+
+    ``sealed``: whether a checksum tells that something was changed.
+    """
+    config, now_s = load_bench(bench_path("telecom")), time.time()
+    whole, due = place.read_bytes(), Store(place.parent, "telecom").in_force(config, now_s)
+
+    def read(path: Path) -> str:
+        place.write_bytes(path.read_bytes())
+        try:
+            if same(Store(place.parent, "telecom").in_force(config, now_s), due):
+                return "same"
+            return "wrong" if sealed else "loaded"
+        finally:
+            place.write_bytes(whole)
+
+    return read
 
 
 # --- configuration --------------------------------------------------------------------------------
@@ -173,19 +212,28 @@ def kinds(folder: Path) -> list[Kind]:
     assert outcome.run_file is not None
     network = load_network("digits")
     save_network(network, folder / "good.safetensors")
-    np.savez(folder / "good.npz", images=np.zeros((20, 4, 4), np.uint8), labels=np.arange(20) % 10)
-    np.savez_compressed(folder / "packed.npz", images=np.zeros((20, 4, 4)), labels=np.arange(20) % 10)
+    pictures, labels = np.random.default_rng(1).integers(0, 256, (20, 4, 4), np.uint8), np.arange(20) % 10
+    np.savez(folder / "good.npz", images=pictures, labels=labels)
+    np.savez_compressed(folder / "packed.npz", images=pictures / 255, labels=labels)
     model, old = (folder / "good.safetensors").read_bytes(), bench_path("ideal").read_bytes()
     shipped = (Path(sys.modules["labctl"].__file__ or "").parent / "models/weights/digits.safetensors").read_bytes()
+    result = calibrated(folder / "store")
+    curves = result.with_suffix(".npz")
+    plain, packed = folder / "good.npz", folder / "packed.npz"
     weights, data = ((folder / f"{name}.ledger").read_bytes() for name in ("server", "client"))
     return [
-        Kind("run", "h5", outcome.run_file.read_bytes(), hdf5_changed, reads_run(open_run(outcome.run_file)), 40),
+        Kind("run", "h5", outcome.run_file.read_bytes(), hdf5_changed, reads_run(open_run(outcome.run_file)), 31),
         Kind("model", "safetensors", model, header_changed, reads_network(network.digest, True), 14),
-        Kind("shipped model", "safetensors", shipped, header_changed, reads_network(network.digest, False), 4),
-        Kind("data set", "npz", (folder / "good.npz").read_bytes(), bytes_changed, reads_data, 4),
-        Kind("packed data set", "npz", (folder / "packed.npz").read_bytes(), bytes_changed, reads_data, 4),
+        Kind(
+            "network without a digest", "safetensors", shipped, header_changed, reads_network(network.digest, False), 4
+        ),
+        Kind("data set", "npz", plain.read_bytes(), bytes_changed, reads_data(plain), 4),
+        Kind("packed data set", "npz", packed.read_bytes(), bytes_changed, reads_data(packed), 4),
+        Kind("result of a calibration", "toml", result.read_bytes(), text_changed, reads_calibration(result, True), 4),
+        Kind("result with a new checksum", "toml", result.read_bytes(), resealed, reads_calibration(result, False), 3),
+        Kind("its curves", "npz", curves.read_bytes(), bytes_changed, reads_calibration(curves, True), 2),
         Kind("run configuration", "toml", RUN.encode(), text_changed, reads_configuration, 10),
-        Kind("bench and calibration", "bench.toml", old, text_changed, reads_bench, 12),
+        Kind("bench", "bench.toml", old, text_changed, reads_bench, 12),
         Kind("weights ledger", "ledger", weights, bytes_changed, reads_ledger(weights, "weights"), 6),
         Kind("data ledger", "ledger", data, bytes_changed, reads_ledger(data, "data"), 6),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import tempfile
 from collections.abc import Callable
@@ -138,6 +139,12 @@ def header_changed(rng: Rng, good: bytes) -> bytes:
     text = text[:start] + VALUES[rng.integers(len(VALUES))] + text[end:]
     header = text.encode()
     return len(header).to_bytes(8, "little") + header + good[8 + size :]
+
+
+def resealed(rng: Rng, good: bytes) -> bytes:
+    """A result of a calibration, changed by somebody who makes its checksum anew."""
+    body = text_changed(rng, good.partition(b"\n")[2])
+    return f'sha256 = "{hashlib.sha256(body).hexdigest()}"\n'.encode() + body
 
 
 def text_changed(rng: Rng, good: bytes) -> bytes:

@@ -306,7 +306,8 @@ class RunConfig(StrictModel):
     """RUN.toml: what to infer, at which working point, and how to judge it.
 
     ``gain``: agreed amplifier gain G; ``mean_photons``: μ per mode at launch; ``confidence``: two-sided, of every
-    interval; ``false_alarm_rate``: of the residual-noise check over the whole run.
+    interval; ``false_alarm_rate``: of the residual-noise check over the whole run; ``pause_limit_s``: a run that is
+    paused for so long ends.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -321,6 +322,7 @@ class RunConfig(StrictModel):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)] = 1e-3
     on_alarm: Literal["stop", "continue"] = "stop"
+    pause_limit_s: Positive | None = None
     operator: str = ""
     note: str = ""
     adversary: AdversaryConfig = AdversaryConfig()

@@ -17,26 +17,19 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from labctl.errors import DataError
+from labctl.npz import MAX_ARRAY_BYTES, check_archive, read_array
 
 Split = Literal["train", "test"]
 
 MNIST_VARIABLE = "LABCTL_MNIST"
 DIGITS_TEST_COUNT = 360
 DIGITS_ORDER_SEED = 2025
-MAX_ARRAY_BYTES = 128 * 2**20
-"""Cap on one array as stored; MNIST's training images take 45 MiB."""
-MAX_CONTENTS_BYTES = 2**16
-"""Cap on the table of contents of an .npz file; three arrays take some 200 bytes."""
-
-_ZIP_END = 22
-_ZIP64_LOCATOR = 20
-
 _DIGITS_SHAPE = (1797, 65)
 _DIGITS_REMEDY = "Reinstall scikit-learn: its wheel carries the handwritten digits."
 _MNIST_SIDE = 28
@@ -308,12 +301,14 @@ def _fetch_again(path: Path) -> str:
 def _load_npz(path: Path) -> Dataset:
     remedy = "Write it with numpy.savez(path, images=..., labels=...), images uint8 or float in 0..1."
     try:
-        _check_archive(path, remedy)
-        with zipfile.ZipFile(path) as archive:
-            images = _read_npy(archive, "images", path, remedy)
-            labels = _read_npy(archive, "labels", path, remedy)
-            stated = "classes.npy" in archive.namelist()
-            classes = _read_npy(archive, "classes", path, remedy) if stated else None
+        if not path.is_file():
+            raise DataError(f"{path}: no such file", remedy)
+        with path.open("rb") as stream:
+            check_archive(stream)
+            with zipfile.ZipFile(stream) as archive:
+                images, labels = read_array(archive, "images"), read_array(archive, "labels")
+                stated = "classes.npy" in archive.namelist()
+                classes = read_array(archive, "classes") if stated else None
     except DataError:
         raise
     except Exception as error:  # zipfile and numpy's header parser raise nearly anything
@@ -336,48 +331,6 @@ def _load_npz(path: Path) -> Dataset:
         return Dataset(path.stem, pixels, labels.astype(np.int64), (height, width), count)
     except DataError as error:
         raise DataError(f"{path}: {error.message}", remedy) from error
-
-
-def _check_archive(path: Path, remedy: str) -> None:
-    """Raises DataError for an archive whose table of contents takes long to read: three arrays need no long one.
-
-    It is announced in the last record of a zip file (PKWARE's APPNOTE.TXT, 4.3.16), which a comment may follow.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file", remedy)
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        stream.seek(max(0, size - _ZIP_END - 2**16 - _ZIP64_LOCATOR))
-        tail = stream.read()
-    at = tail.rfind(b"PK\x05\x06")
-    contents = int.from_bytes(tail[at + 12 : at + 16], "little")
-    zip64 = tail[: max(at, 0)][-_ZIP64_LOCATOR:].startswith(b"PK\x06\x07")
-    if at < 0 or zip64 or contents > MAX_CONTENTS_BYTES or size > 4 * MAX_ARRAY_BYTES:
-        raise DataError(f"{path}: not an archive of three arrays", remedy)
-
-
-def _read_npy(archive: zipfile.ZipFile, name: str, path: Path, remedy: str) -> npt.NDArray[np.generic]:
-    """One array of an .npz, its size checked before anything is allocated; never pickled."""
-    member = archive.getinfo(f"{name}.npy")
-    if member.file_size > MAX_ARRAY_BYTES:
-        raise DataError(
-            f"{path}: {name} takes {member.file_size} bytes, over the cap of {MAX_ARRAY_BYTES}",
-            remedy,
-        )
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError(f"{path}: {name} is compressed in a way that numpy does not use", remedy)
-    with archive.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        else:
-            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-        if dtype.hasobject or min(shape, default=0) < 0:
-            raise DataError(f"{path}: {name} is not a plain array of numbers", remedy)
-        if stream.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
-            raise DataError(f"{path}: {name} is not as long as its header says", remedy)
-    with archive.open(member) as stream:
-        return cast("npt.NDArray[np.generic]", np.lib.format.read_array(stream, allow_pickle=False))
 
 
 def _read_capped(stream: io.BufferedIOBase, cap: int, path: Path, remedy: str) -> bytes:

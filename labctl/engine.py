@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from labctl.adversary import Referee
 from labctl.assembly import Assembly
 from labctl.bench import Bench
+from labctl.control import RunControl
 from labctl.description import description, layer_measured
 from labctl.doubt import DOUBT, Standing, Standings
 from labctl.errors import GateError, LabctlError, RunAborted
@@ -35,65 +35,12 @@ from labctl.resume import Resumption
 from labctl.run_tables import KINDS
 from labctl.signals import held_back
 
+__all__ = ["Ask", "Attendant", "Engine", "RunControl"]
+
 #: Told the next image and layer; raises what ends the run before that shot.
 Ask = Callable[[int, int], None]
-#: How often a paused engine looks whether it was aborted, seconds.
-PAUSE_POLL_S = 0.2
 #: Samples of each quadrature in one look at the server's receiver.
 LOOK_SAMPLES = 4096
-
-
-class RunControl:
-    """Pause, resume and abort from another thread or a signal handler; the engine obeys at its next checkpoint."""
-
-    def __init__(self) -> None:
-        self._go = threading.Event()
-        self._go.set()
-        self._reason: str | None = None
-        self._look = False
-
-    def pause(self) -> None:
-        """Hold before the next step."""
-        self._go.clear()
-
-    def resume(self) -> None:
-        """Go on."""
-        self._go.set()
-
-    def abort(self, reason: str) -> None:
-        """End the run before the next step; the first reason counts. Takes no lock, so a signal handler may call it."""
-        if self._reason is None:
-            self._reason = reason
-
-    def ask_samples(self) -> None:
-        """Have the next shot's light at the server's receiver published, once."""
-        self._look = True
-
-    def take_look(self) -> bool:
-        """Whether samples were asked for since the last time; asked by the engine after each shot."""
-        look, self._look = self._look, False
-        return look
-
-    @property
-    def paused(self) -> bool:
-        """Whether the engine is to hold."""
-        return not self._go.is_set()
-
-    @property
-    def reason(self) -> str | None:
-        """Why the run was aborted; None when it was not."""
-        return self._reason
-
-    def checkpoint(self, on_pause: Callable[[bool], None], beat: Callable[[], None] = lambda: None) -> None:
-        """Hold while paused; ``beat`` is called now and while it holds. Raises RunAborted when the run is to end."""
-        beat()
-        if self.paused and self._reason is None:
-            on_pause(True)
-            while not self._go.wait(PAUSE_POLL_S) and self._reason is None:
-                beat()
-            on_pause(False)
-        if self._reason is not None:
-            raise RunAborted(f"aborted: {self._reason}", "Start the run again when you are ready.")
 
 
 class Attendant(Protocol):
@@ -195,7 +142,7 @@ class Engine:
         try:
             self._bench.engage()
             for step in plan.steps():
-                self._control.checkpoint(self._paused, self._beat)
+                self._control.checkpoint(self._paused, self._beat, self._held)
                 self._actions[type(step)](step)
             if self.images:
                 self._assembly.watch.check()  # the light was as it should be to the end
@@ -278,6 +225,17 @@ class Engine:
         self._rounds.ask_all()
         self._state("paused" if paused else "running")
 
+    def _held(self, held_s: float) -> None:
+        """The light stays on while a run is paused: interlocks are read as before images, and a pause has an end."""
+        limit_s = self._experiment.run.pause_limit_s
+        if limit_s is not None and held_s >= limit_s:
+            raise RunAborted(
+                f"aborted: paused for {limit_s:g} s, as long as the run allows (pause_limit_s)",
+                "Go on at the next image with 'labctl run --resume RUN.h5'.",
+            )
+        if self._lit:
+            self._rounds.before_image(self._now_s + held_s)
+
     def _state(self, state: str) -> None:
         self._bus.publish(StateChanged(state))
 
@@ -296,6 +254,7 @@ class Engine:
         for kind in self._plan.kinds:
             self._rechecked(kind, 0, 0)
         self.started = description(experiment, self._bench, self._assembly, self._started_s, self._resumed)
+        self._in_order()  # nothing done yet, that of an earlier part of the run included
         alarm = self._take_up()
         self._in_order()
         self._bus.publish(self.started)

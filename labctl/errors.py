@@ -6,6 +6,8 @@ One base class, :class:`LabctlError`: the message says what was wrong and names 
 
 from __future__ import annotations
 
+import sys
+
 
 class LabctlError(Exception):
     """Base of all deliberate errors.
@@ -93,10 +95,15 @@ class TripStands(InterlockError):
     """An interlock tripped in an earlier run, and nobody has re-armed the bench since: nothing is switched on."""
 
 
+#: All of a run.
+EVERY_SHOT = sys.maxsize
+
+
 class GateError(LabctlError):
     """A quality gate failed (clipping, lost light, missing shot noise): the data give no number.
 
-    ``shots``: how many, the last one included, it may have spoilt; 1 where the gate judges each on its own.
+    ``shots``: how many, the last one included, it may have spoilt; 1 where the gate judges each on its own, EVERY_SHOT
+    where it judges everything so far together.
     """
 
     def __init__(self, message: str, remedy: str = "", shots: int = 1) -> None:

@@ -74,17 +74,23 @@ def read_toml(path: Path) -> dict[str, Any]:
             raise ConfigError(f"{path}: a directory or a device, not a file", "Name the TOML file itself.")
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ConfigError(
-                f"{path}: more than {MAX_BYTES} bytes is too large for a configuration file",
-                "Name the TOML file itself, not a data file.",
-            )
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", "Check the path and its permissions.") from None
+    return parse_toml(data, path)
+
+
+def parse_toml(data: bytes, path: Path) -> dict[str, Any]:
+    """The tables in what was read of ``path``; raises ConfigError as :func:`read_toml` does."""
+    if len(data) > MAX_BYTES:
+        raise ConfigError(
+            f"{path}: more than {MAX_BYTES} bytes is too large for a configuration file",
+            "Name the TOML file itself, not a data file.",
+        )
+    try:
         text = data.decode("utf-8")
         if _LONG_KEY.search(text):
             raise ConfigError(f"{path}: a key of more than {MAX_PARTS} parts", "Mend the key.")
         return tomllib.loads(text)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", "Check the path and its permissions.") from None
     except RecursionError:
         raise ConfigError(f"{path}: lists or tables within each other, too many", "Mend the file.") from None
     except ValueError as error:  # of tomllib, of text that is no UTF-8, and of numbers beyond Python's digits

@@ -1,26 +1,41 @@
-"""Where results are kept: a folder a bench, a TOML file a result with its curves beside it, nothing ever replaced."""
+"""Where results are kept: a folder a bench, a TOML file a result with its curves beside it, nothing ever replaced.
+
+The first line of a TOML file is the SHA-256 of every byte after it, among them that of the curves' file. What does not
+agree with it was changed since it was measured, and is no result.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from labctl.calibration.result import Curve, Demand, Panel, Quantity, Result
+from labctl.calibration.result import Curve, Demand, Double, Panel, Quantity, Result
 from labctl.config import BenchConfig
 from labctl.errors import CalibrationError, ConfigError
-from labctl.schema import StrictModel, read_toml, validate
+from labctl.npz import MAX_ARRAY_BYTES, check_archive, read_array
+from labctl.schema import MAX_BYTES, StrictModel, parse_toml, read_toml, validate
 
 FORMAT: Final = "labctl calibration"
+VERSION: Final = 2
 #: Which bench a folder belongs to.
 LABEL: Final = "bench.toml"
+AGAIN: Final = "Calibrate again into a new folder."
+
+
+def _moment(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("give the time zone")
+    return text
 
 
 class _Quantity(StrictModel):
@@ -54,10 +69,12 @@ class _Panel(StrictModel):
 class _Entry(StrictModel):
     """One file, as it is written and read again."""
 
+    sha256: str
     format: Literal["labctl calibration"]
-    version: Literal[1]
+    version: Literal[2]
+    curves_sha256: str
     procedure: str
-    taken_at: str
+    taken_at: Annotated[str, AfterValidator(_moment)]
     outcome: Literal["passed", "failed", "skipped"]
     message: str
     remedy: str
@@ -94,11 +111,9 @@ class Store:
             self._own()
             number = len(self._files()) + 1
             stem = self.folder / f"{number:05d}-{result.procedure}"
-            arrays, entry = _written(result)
-            buffer = BytesIO()
-            np.savez_compressed(buffer, **arrays)
-            _put(stem.with_suffix(".npz"), buffer.getvalue())
-            _put(stem.with_suffix(".toml"), entry.encode())
+            curves, entry = _written(result)
+            _put(stem.with_suffix(".npz"), curves)
+            _put(stem.with_suffix(".toml"), entry)
         except OSError as error:
             raise CalibrationError(
                 f"{self.folder}: the result of {result.procedure} cannot be kept: {error}", "Name a folder with room."
@@ -173,7 +188,8 @@ def _put(path: Path, content: bytes) -> None:
     os.replace(with_suffix, path)
 
 
-def _written(result: Result) -> tuple[dict[str, Any], str]:
+def _written(result: Result) -> tuple[bytes, bytes]:
+    """The file of the curves, and the one that names them."""
     arrays: dict[str, Any] = {}
     panels = []
     for index, panel in enumerate(result.panels):
@@ -185,7 +201,9 @@ def _written(result: Result) -> tuple[dict[str, Any], str]:
                 arrays[f"{key}_e"] = curve.error
             curves.append({"label": curve.label, "key": key, "line": curve.line, "errors": curve.error is not None})
         panels.append({"title": panel.title, "x_label": panel.x_label, "y_label": panel.y_label, "curves": curves})
-    head: dict[str, Any] = {"format": FORMAT, "version": 1}
+    buffer = BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    head: dict[str, Any] = {"format": FORMAT, "version": VERSION, "curves_sha256": _sha256(buffer.getvalue())}
     head |= {key: getattr(result, key) for key in ("procedure", "taken_at", "outcome", "message", "remedy", "software")}
     head["assumed"] = list(result.assumed)
     head["point"] = dict(result.point)
@@ -198,7 +216,8 @@ def _written(result: Result) -> tuple[dict[str, Any], str]:
     for name, rows in tables:
         for row in rows:
             lines += ["", f"[[{name}]]", *(f"{key} = {_value(value)}" for key, value in row.items())]
-    return arrays, "\n".join(lines) + "\n"
+    body = ("\n".join(lines) + "\n").encode()
+    return buffer.getvalue(), _seal(body) + body
 
 
 def _told(quantity: Quantity) -> dict[str, Any]:
@@ -225,30 +244,91 @@ def _key(name: str) -> str:
     return json.dumps(name) if "." in name else name
 
 
-def _read(path: Path) -> Result:
-    entry = validate(_Entry, read_toml(path), str(path))
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _seal(body: bytes) -> bytes:
+    """The line before it."""
+    return f'sha256 = "{_sha256(body)}"\n'.encode()
+
+
+def _changed(path: Path) -> ConfigError:
+    return ConfigError(
+        f"{path}: does not agree with its checksum: it was changed or damaged since it was measured", AGAIN
+    )
+
+
+def _content(path: Path, cap: int) -> bytes:
     try:
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
-            panels = tuple(
-                Panel(
-                    panel.title,
-                    panel.x_label,
-                    panel.y_label,
-                    tuple(
-                        Curve(
-                            curve.label,
-                            arrays[f"{curve.key}_x"],
-                            arrays[f"{curve.key}_y"],
-                            arrays[f"{curve.key}_e"] if curve.errors else None,
-                            curve.line,
-                        )
-                        for curve in panel.curves
-                    ),
+        with path.open("rb") as stream:
+            content = stream.read(cap + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", AGAIN) from None
+    if len(content) > cap:
+        raise ConfigError(f"{path}: more than {cap} bytes", AGAIN)
+    return content
+
+
+def _entry(path: Path) -> _Entry:
+    """Raises ConfigError for one that is not what was written under this name."""
+    content = _content(path, MAX_BYTES)
+    line, _, body = content.partition(b"\n")
+    sealed = line + b"\n" == _seal(body)
+    if not sealed and line.startswith(b"sha256"):
+        raise _changed(path)
+    tables = parse_toml(content, path)
+    if tables.get("format") == FORMAT and tables.get("version") == 1:
+        raise ConfigError(f"{path}: from before results had checksums", AGAIN)
+    entry = validate(_Entry, tables, str(path))
+    if not sealed or entry.procedure != path.stem.partition("-")[2]:
+        raise _changed(path)
+    return entry
+
+
+def _curves(path: Path, entry: _Entry) -> dict[str, Double]:
+    """By key. Raises ConfigError for a file that is not the one that ``entry`` names."""
+    content = _content(path, MAX_ARRAY_BYTES)
+    if _sha256(content) != entry.curves_sha256:
+        raise _changed(path)
+    names = [
+        f"{curve.key}_{each}"
+        for panel in entry.panels
+        for curve in panel.curves
+        for each in ("xye" if curve.errors else "xy")
+    ]
+    try:
+        stream = BytesIO(content)
+        check_archive(stream)
+        with zipfile.ZipFile(stream) as archive:
+            if sum(archive.getinfo(f"{name}.npy").file_size for name in names) > MAX_ARRAY_BYTES:
+                raise ValueError("the curves are too large")
+            return {name: np.asarray(read_array(archive, name), np.float64) for name in names}
+    except Exception as error:  # zipfile and numpy's header parser raise nearly anything
+        raise ConfigError(f"{path}: {error}", AGAIN) from error
+
+
+def _read(path: Path) -> Result:
+    entry = _entry(path)
+    arrays = _curves(path.with_suffix(".npz"), entry)
+    panels = tuple(
+        Panel(
+            panel.title,
+            panel.x_label,
+            panel.y_label,
+            tuple(
+                Curve(
+                    curve.label,
+                    arrays[f"{curve.key}_x"],
+                    arrays[f"{curve.key}_y"],
+                    arrays[f"{curve.key}_e"] if curve.errors else None,
+                    curve.line,
                 )
-                for panel in entry.panels
-            )
-    except (OSError, KeyError, ValueError) as error:
-        raise ConfigError(f"{path.with_suffix('.npz')}: {error}", "Calibrate again into a new folder.") from error
+                for curve in panel.curves
+            ),
+        )
+        for panel in entry.panels
+    )
     return Result(
         entry.procedure,
         entry.taken_at,

@@ -30,9 +30,14 @@ class WatchedControl(RunControl):
 
     steps = 0
 
-    def checkpoint(self, on_pause: Callable[[bool], None], beat: Callable[[], None] = lambda: None) -> None:
+    def checkpoint(
+        self,
+        on_pause: Callable[[bool], None],
+        beat: Callable[[], None] = lambda: None,
+        held: Callable[[float], None] = lambda held_s: None,
+    ) -> None:
         """As the engine calls it."""
-        super().checkpoint(on_pause, beat)
+        super().checkpoint(on_pause, beat, held)
         self.steps += 1
 
 

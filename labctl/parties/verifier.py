@@ -14,6 +14,7 @@ from labctl.protocol.returned import (
     JUDGED_SAMPLES,
     LayerPhase,
     PhaseTerms,
+    Seen,
     check_alarm,
     check_phase,
     differs,
@@ -110,7 +111,7 @@ class Verifier:
         single = estimate(sums, self._agreement.receiver)
         together = self._sums[layer] + sums
         if not self._agreement.trial:
-            self._check_phase(layer, together)
+            self._check_phase(layer, together, Seen(sums, single))
         self._sums[layer] = together
         verdict = self._test.update(single)
         if verdict.alarm_look == verdict.look and not self._agreement.trial:
@@ -136,11 +137,11 @@ class Verifier:
         if parts:
             check_alarm(NAME, parts)
 
-    def _check_phase(self, layer: int, sums: ResidualSums) -> None:
+    def _check_phase(self, layer: int, sums: ResidualSums, shot: Seen) -> None:
         agreed = self._agreement
         looks = agreed.images * len(agreed.layers)
         terms = PhaseTerms(agreed.layers[layer].modes, *self._due(layer), looks)
-        check_phase(NAME, sums, estimate(sums, agreed.receiver), agreed.receiver, terms)
+        check_phase(NAME, Seen(sums, estimate(sums, agreed.receiver)), shot, agreed.receiver, terms)
 
     def check_transmittance(self) -> None:
         """Of every layer, over everything so far. Raises GateError where more light comes back than was sent."""

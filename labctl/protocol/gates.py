@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from labctl.errors import ConfigError, GateError
+from labctl.errors import EVERY_SHOT, ConfigError, GateError
 
 #: A transmittance above 1 by more than so many half widths of its interval is no statistics.
 HALF_WIDTHS = 3
@@ -91,6 +91,7 @@ def check_transmittance(name: str, transmittance: float, half_width: float) -> N
             f"Calibrate the light at launch (modulator.loss is {10 * math.log10(transmittance):.3g} dB off if that is"
             " all), server_receiver.efficiency and volts_per_snu; or look for a client whose amplifier and tap return"
             " more than they took.",
+            shots=EVERY_SHOT,
         )
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.errors import GateError
+from labctl.errors import EVERY_SHOT, GateError
 from labctl.protocol.estimation import Estimate, Receiver, ResidualSums, weighted_mean
 from labctl.protocol.gates import GateLimits
 from labctl.protocol.intervals import normal_quantile
@@ -129,23 +129,32 @@ def _per_excess(receiver: Receiver, modes: int) -> float:
     return 2 * modes / stretches(modes) * receiver.coupling
 
 
-def check_phase(name: str, sums: ResidualSums, found: Estimate, receiver: Receiver, terms: PhaseTerms) -> None:
+@dataclass(frozen=True)
+class Seen:
+    """Returned light: its sums, and the estimate from them."""
+
+    sums: ResidualSums
+    found: Estimate
+
+
+def check_phase(name: str, so_far: Seen, shot: Seen, receiver: Receiver, terms: PhaseTerms) -> None:
     """Whether what comes back has the phase of what was sent.
 
-    ``sums``, ``found``: of everything so far of the layer. Their q²/S may be that of the noise, with HONEST_SHARE of
+    ``so_far``: everything of the layer. Its q²/S may be that of the noise, with HONEST_SHARE of
     the honest excess on top, and with the larger of the technical noise and of what the phase variance of
     :class:`GateLimits` makes. It is lost when it is beyond that by more than chance does with PHASE_FALSE_ALARMS in the
     whole run: a sum of R squared normal numbers exceeds R + 2√(Rx) + 2x with a probability of at most e^-x (Laurent and
-    Massart, Ann. Stat. 28, 1302, 2000, lemma 1). Raises GateError.
+    Massart, Ann. Stat. 28, 1302, 2000, lemma 1). Raises GateError, of the last ``shot`` where it is lost by that one
+    alone, and otherwise of all of them: one by one they may all have been turned a little.
     """
+    sums, found = so_far.sums, so_far.found
     if not sums.stretches:
         return
     light = max(found.transmittance, 0.0) * sums.ss / sums.n_samples
     most = HONEST_SHARE * terms.honest + max(terms.technical, light * GateLimits().phase_variance)
+    allowed = _per_excess(receiver, terms.modes) * most
     rate = math.log(terms.looks / PHASE_FALSE_ALARMS)
-    count = sums.stretches
-    spread = 1 + 2 * math.sqrt(rate / count) + 2 * rate / count
-    if sums.turned / count <= (found.noise + _per_excess(receiver, terms.modes) * most) * spread:
+    if not _beyond(so_far, allowed, rate):
         return
     excess = phase_excess(sums, found, receiver, terms.modes)
     angle = f", about {math.sqrt(excess / light):.2g} rad in each" if excess < light else ""
@@ -153,7 +162,15 @@ def check_phase(name: str, sums: ResidualSums, found: Estimate, receiver: Receiv
         f"{name}: the phase reference is lost: whole stretches of a row come back turned{angle}, and that alone makes"
         f" {excess:.3g} SNU of the {found.excess:.3g} SNU of excess noise per mode ({most:.2g} are allowed for)",
         REMEDY,
+        shots=1 if _beyond(shot, allowed, rate) else EVERY_SHOT,
     )
+
+
+def _beyond(seen: Seen, allowed: float, rate: float) -> bool:
+    """Whether q²/S is more than ``allowed`` (SNU) beyond that of the noise; chance says so with e^-``rate``."""
+    count = seen.sums.stretches
+    spread = 1 + 2 * math.sqrt(rate / count) + 2 * rate / count
+    return seen.sums.turned / count > (seen.found.noise + allowed) * spread
 
 
 @dataclass(frozen=True)
@@ -189,6 +206,7 @@ def check_alarm(name: str, layers: Sequence[LayerPhase]) -> None:
             f"{name}: the phase reference is lost: {beyond:.3g} SNU of excess noise per mode are beyond what is"
             f" allowed, enough for an alarm, and light whose phase turns makes {by_phase:.3g} SNU",
             REMEDY,
+            shots=EVERY_SHOT,
         )
 
 

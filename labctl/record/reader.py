@@ -138,6 +138,8 @@ def _read(path: Path, file: h5py.File) -> Run:
             f"format version {version} is not {schema.FORMAT_VERSION}",
             "Read it with the labctl that wrote it.",
         )
+    if version == schema.WITHOUT_CHECKSUMS and schema.CHECKSUM in file.attrs:
+        raise RecordError(f"format version {version} has no checksums, and the file has some", _REMEDY)
     provenance = attributes.get(_group(file, schema.PROVENANCE))
     started = _started(file, str(provenance["software"]))
     tables = _Tables(file, version)

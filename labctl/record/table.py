@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from labctl.record import checksums
 from labctl.record.schema import CRC_COLUMN, Column
 
-#: Rows gathered before they are written.
-BLOCK = 64
 #: Rows a chunk of a dataset holds.
 CHUNK = 256
+#: Rows gathered before they are written: a chunk of them, but no more than so many bytes.
+BLOCK, BLOCK_BYTES = CHUNK, 2**18
 
 
 class Table:
@@ -26,7 +26,8 @@ class Table:
         self._columns = columns
         self._checksums = _create(group, CRC_COLUMN)
         self._datasets = [_create(group, column) for column in columns]
-        self._buffer = np.empty((BLOCK, sum(column.numbers for column in columns)))
+        numbers = sum(column.numbers for column in columns)
+        self._buffer = np.empty((max(1, min(BLOCK, BLOCK_BYTES // (8 * numbers))), numbers))
         self._pending = 0
         self._written = 0
 
@@ -35,18 +36,20 @@ class Table:
         """Rows added so far."""
         return self._written + self._pending
 
-    def add(self, row: Sequence[float]) -> None:
-        """Gather one row: the numbers of all columns in order. A full block is written."""
+    def add(self, row: Sequence[float]) -> bool:
+        """Gather one row: the numbers of all columns in order. Whether that made a full block, which is written."""
         self._buffer[self._pending] = row
         self._pending += 1
-        if self._pending == BLOCK:
+        full = self._pending == len(self._buffer)
+        if full:
             self.write()
+        return full
 
     def extend(self, arrays: Mapping[str, NDArray[Any]], rows: int) -> None:
         """Append the first ``rows`` rows of columns that were read, by name."""
         whole = np.column_stack([arrays[column.name][:rows].reshape(rows, column.numbers) for column in self._columns])
-        for first in range(0, rows, BLOCK):
-            block = whole[first : first + BLOCK]
+        for first in range(0, rows, len(self._buffer)):
+            block = whole[first : first + len(self._buffer)]
             self._buffer[: len(block)] = block
             self._pending = len(block)
             self.write()

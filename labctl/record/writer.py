@@ -38,11 +38,11 @@ from labctl.record.names import check_name
 from labctl.record.reader import Run
 from labctl.record.rebuild import rebuilt, rechecks_until
 from labctl.record.run_file import RunFile
-from labctl.record.table import BLOCK, Table
+from labctl.record.table import Table
 from labctl.values import Scalar, Snapshot
 
 #: Longest time that a finished image waits in memory, as long as images go on being finished.
-FLUSH_INTERVAL_S = 1.0
+FLUSH_INTERVAL_S = 0.25
 #: How often the operating system is asked to put the file onto the disk.
 SYNC_INTERVAL_S = 5.0
 #: Space that is kept for the end of the run, beside that for the copy to which it is written.
@@ -187,8 +187,7 @@ class RunWriter:
         """One row of the images."""
         with self._writing() as file:
             self._in_order(file.images, image, "images")
-            file.images.add(row)
-            full = file.images.rows % BLOCK == 0
+            full = file.images.add(row)
         if full or self._clock.now() - self._flushed_s >= FLUSH_INTERVAL_S:
             self.flush()
 

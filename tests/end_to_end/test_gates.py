@@ -50,7 +50,10 @@ def test_light_that_is_brighter_than_calibrated_ends_the_run(tmp_path: Path) -> 
     assert isinstance(outcome.error, GateError)
     assert "more light comes back than was sent" in outcome.finished.cause
     assert outcome.verdict == "aborted"
-    assert 1 <= outcome.finished.images < 20
+    assert (outcome.finished.images, outcome.finished.pooled) == (0, None), (
+        "a calibration that is wrong is so from the first"
+    )
+    assert 1 <= outcome.finished.doubtful < 20
 
 
 def test_trials_of_a_noise_budget_may_find_more_light(tmp_path: Path) -> None:

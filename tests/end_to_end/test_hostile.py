@@ -26,6 +26,6 @@ def test_damaged_files_end_in_values_and_errors_of_ours() -> None:
     assert done.returncode == 0, found["failures"]
     assert (found["passed"], found["failure_count"], found["cases"]) == (True, 0, 300)
     kinds = found["kinds"]
-    assert len(kinds) == 9
+    assert len(kinds) == 12
     assert all("refused" in kind["ended"] for kind in kinds.values()), "every kind has something to refuse"
     assert kinds["run"]["ended"].get("same"), "and something that does no harm"

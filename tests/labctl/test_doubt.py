@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labctl.doubt import REMEMBERED, Standing, Standings
-from labctl.errors import Drifted, GateError, InterlockError, LabctlError
+from labctl.errors import EVERY_SHOT, Drifted, GateError, InterlockError, LabctlError
 from labctl.parties.verifier import VerifierState
 
 SEEN = VerifierState((), None)
@@ -39,6 +39,10 @@ def test_the_last_check_that_passed() -> None:
 def test_a_gate_that_needs_several_shots_to_judge(spoilt: int, shots: int, expected: int) -> None:
     """23 images of two shots are done, and so many shots of the next one."""
     assert sure(standings(0, 10, 20), GateError("x", shots=spoilt), 23, shots) == expected
+
+
+def test_a_gate_that_judges_everything_together_leaves_nothing() -> None:
+    assert sure(standings(0, 10, 20), GateError("x", shots=EVERY_SHOT), 23, 1) == 0
 
 
 def test_the_first_one_is_never_forgotten() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import labctl.engine
+import labctl.control
 from labctl.bench import open_bench
 from labctl.config import RunConfig
 from labctl.engine import Attendant, Engine, RunControl
@@ -68,7 +68,7 @@ class Run:
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     use_fakes(monkeypatch)
-    monkeypatch.setattr(labctl.engine, "PAUSE_POLL_S", 0.001)
+    monkeypatch.setattr(labctl.control, "PAUSE_POLL_S", 0.001)
 
 
 def log() -> list[tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import labctl.engine
+import labctl.control
 from labctl.errors import WatchdogError
 from labctl.events import ImageFinished, LayerMeasured, StateChanged
 from labctl.plan import Plan
@@ -20,7 +20,7 @@ from tests.labctl.test_engine import Run, assert_dark, when
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     use_fakes(monkeypatch)
-    monkeypatch.setattr(labctl.engine, "PAUSE_POLL_S", 0.001)
+    monkeypatch.setattr(labctl.control, "PAUSE_POLL_S", 0.001)
 
 
 @pytest.mark.parametrize("again", ["stopping", "the laser's turn"])

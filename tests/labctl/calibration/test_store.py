@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import labctl.calibration.store
 from labctl.calibration.result import Curve, Demand, Panel, Quantity, Result
 from labctl.calibration.store import Store, stale, working_point
 from labctl.config import load_bench
@@ -93,6 +95,70 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         store.latest()
     path.write_text("format = 1\n")
     with pytest.raises(ConfigError, match=r"00001-shot-noise\.toml"):
+        store.latest()
+
+
+def resealed(path: Path, old: str, new: str) -> None:
+    """As by somebody who makes the checksum anew."""
+    text = path.read_text(encoding="utf-8").partition("\n")[2]
+    assert old in text
+    body = text.replace(old, new, 1).encode()
+    path.write_bytes(f'sha256 = "{hashlib.sha256(body).hexdigest()}"\n'.encode() + body)
+
+
+def test_a_number_that_was_changed_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s", "telecom")
+    path = store.keep(result())
+    text = path.read_text(encoding="utf-8")
+    assert "\nvalue = 1.0\n" in text
+    path.write_text(text.replace("\nvalue = 1.0\n", "\nvalue = 1.1\n"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"00001-shot-noise\.toml: does not agree with its checksum"):
+        store.latest()
+    path.write_text(text.partition("\n")[2], encoding="utf-8")  # without its checksum
+    with pytest.raises(ConfigError, match="sha256"):
+        store.latest()
+
+
+def test_curves_of_another_result_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s", "telecom")
+    one, other = store.keep(result()), store.keep(result(panels=()))
+    one.with_suffix(".npz").write_bytes(other.with_suffix(".npz").read_bytes())
+    with pytest.raises(ConfigError, match=r"00001-shot-noise\.npz: does not agree"):
+        store.history()
+
+
+def test_a_result_under_another_procedure_s_name_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s", "telecom")
+    path = store.keep(result())
+    for suffix in (".toml", ".npz"):
+        path.with_suffix(suffix).rename(path.with_name(f"00001-tap{suffix}"))
+    with pytest.raises(ConfigError, match=r"00001-tap\.toml: does not agree"):
+        store.latest()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("version = 2", "version = 1", "from before results had checksums"),
+        (NOW.isoformat(), "yesterday", "taken_at"),
+        (NOW.isoformat(), NOW.replace(tzinfo=None).isoformat(), "give the time zone"),
+        ('key = "p0c0"', 'key = "p9c9"', "p9c9"),
+    ],
+)
+def test_what_is_no_result_is_refused_whatever_its_checksum(tmp_path: Path, old: str, new: str, said: str) -> None:
+    store = Store(tmp_path / "s", "telecom")
+    resealed(store.keep(result()), old, new)
+    with pytest.raises(ConfigError, match=said):
+        store.latest()
+
+
+def test_curves_that_would_fill_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "s", "telecom")
+    many = np.zeros(40_000)
+    store.keep(result(panels=(Panel("title", "x", "y", (Curve("a", many, many), Curve("b", many, many))),)))
+    assert len(store.latest()) == 1
+    monkeypatch.setattr(labctl.calibration.store, "MAX_ARRAY_BYTES", 1_000_000)
+    with pytest.raises(ConfigError, match="the curves are too large"):
         store.latest()
 
 

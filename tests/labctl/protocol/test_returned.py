@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from labctl.errors import GateError
+from labctl.errors import EVERY_SHOT, GateError
 from labctl.protocol.estimation import Receiver, ResidualSums, estimate, residual_sums
 from labctl.protocol.gates import check_transmittance
 from labctl.protocol.returned import (
     LayerPhase,
     PhaseRows,
     PhaseTerms,
+    Seen,
     check_alarm,
     check_phase,
     differs,
@@ -128,7 +129,8 @@ def terms(looks: int = 720) -> PhaseTerms:
 
 
 def check(sums: ResidualSums, looks: int = 720) -> None:
-    check_phase(NAME, sums, estimate(sums, RECEIVER), RECEIVER, terms(looks))
+    seen = Seen(sums, estimate(sums, RECEIVER))
+    check_phase(NAME, seen, seen, RECEIVER, terms(looks))
 
 
 def test_the_phase_s_share_of_the_excess_is_found() -> None:
@@ -167,10 +169,10 @@ def test_a_phase_that_is_off_and_stands_still_is_found() -> None:
 def test_technical_noise_that_was_calibrated_is_allowed_for() -> None:
     rng = np.random.default_rng(11)
     sums = sum((light(rng, 0.1 * rng.standard_normal((ROWS, 1)), 1.0) for _ in range(20)), ResidualSums())
-    found = estimate(sums, RECEIVER)
+    seen = Seen(sums, estimate(sums, RECEIVER))
     with pytest.raises(GateError):
         check(sums)
-    check_phase(NAME, sums, found, RECEIVER, PhaseTerms(MODES, 1 / MODES, 0.1, 720))
+    check_phase(NAME, seen, seen, RECEIVER, PhaseTerms(MODES, 1 / MODES, 0.1, 720))
 
 
 def test_rows_without_light_and_short_rows() -> None:
@@ -181,13 +183,19 @@ def test_rows_without_light_and_short_rows() -> None:
     assert len(rows.rows) == 50
     assert rows.count == 0
     assert rows.turned([Quadrature(np.ones((100, 3), np.float32), 1.0)] * 2) == 0.0
-    check_phase(
-        NAME,
-        ResidualSums(100, 1.0, 1.0, 101.0),
-        estimate(ResidualSums(100, 1.0, 1.0, 101.0), RECEIVER),
-        RECEIVER,
-        terms(),
-    )
+    check(ResidualSums(100, 1.0, 1.0, 101.0))
+
+
+def test_which_shots_a_lost_phase_may_have_spoilt() -> None:
+    """One that is turned by 0.4 rad alone tells of itself; of 60 turned by 0.1 rad none does, and all are in doubt."""
+    rng = np.random.default_rng(12)
+    before, last = light(rng, np.zeros((ROWS, 1)), 1.0), light(rng, np.full((ROWS, 1), 0.4), 1.0)
+    turned = [light(rng, 0.1 * rng.standard_normal((ROWS, 1)), 1.0) for _ in range(60)]
+    for shots, spoilt in (([before, last], 1), (turned, EVERY_SHOT)):
+        so_far, shot = (Seen(each, estimate(each, RECEIVER)) for each in (sum(shots, ResidualSums()), shots[-1]))
+        with pytest.raises(GateError) as caught:
+            check_phase(NAME, so_far, shot, RECEIVER, terms())
+        assert caught.value.shots == spoilt
 
 
 def test_an_alarm_of_the_phase_is_none() -> None:

@@ -15,6 +15,7 @@ import pytest
 from labctl.errors import RecordError
 from labctl.events import EventBus
 from labctl.record import RunRecorder, apart, apart_process, open_run, reader
+from labctl.record.table import BLOCK
 from tests.labctl import sample_run
 
 
@@ -119,10 +120,10 @@ def test_a_damaged_finished_file_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_file_that_grows_is_read(tmp_path: Path) -> None:
     writer, bus = RunRecorder(tmp_path, "sample", 7), EventBus()
     writer.attach(bus)
-    for event in list(sample_run.whole_run(70))[: 1 + 3 * 64]:
+    for event in list(sample_run.whole_run(BLOCK + 6))[: 1 + 3 * BLOCK]:
         bus.publish(event)
     assert writer.path is not None
-    assert (open_run(writer.path).status, len(open_run(writer.path).images["index"])) == ("running", 64)
+    assert (open_run(writer.path).status, len(open_run(writer.path).images["index"])) == ("running", BLOCK)
     writer.close()
 
 

@@ -15,6 +15,7 @@ from labctl.record import disk, open_run
 from labctl.record.compare import differences
 from labctl.record.reader import DAMAGED_HEAD, DAMAGED_PROVENANCE, DAMAGED_RESULT, read_run
 from labctl.record.rebuild import WITHOUT_A_WORD, recover
+from labctl.record.table import BLOCK
 from labctl.record.writer import RunWriter
 from tests.labctl import sample_run
 
@@ -36,8 +37,8 @@ def whole(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def left(tmp_path: Path) -> Path:
-    """As a killed writer leaves it, 64 rows committed."""
-    return record(tmp_path, [sample_run.started(), *sample_run.images(70)])
+    """As a killed writer leaves it, a block of rows committed."""
+    return record(tmp_path, [sample_run.started(), *sample_run.images(BLOCK + 6)])
 
 
 def change(path: Path, harm: Callable[[h5py.File], None]) -> None:
@@ -116,15 +117,15 @@ def test_a_whole_file_is_left_alone(whole: Path) -> None:
 
 def test_a_file_that_was_left_becomes_an_ordinary_one(left: Path) -> None:
     found = recover(left, lambda: 1_770_292_800.0)
-    assert (found.images, found.changed, found.lost, found.original) == (64, True, (), None)
+    assert (found.images, found.changed, found.lost, found.original) == (BLOCK, True, (), None)
     assert list(left.parent.iterdir()) == [left]
     with h5py.File(left, "r") as file:  # as any program opens it
-        assert file["images/label"].shape == (64,)
+        assert file["images/label"].shape == (BLOCK,)
     run = open_run(left)
-    assert (run.status, run.finished.cause, run.finished.images) == ("failed", WITHOUT_A_WORD, 64)
-    assert run.finished.accuracy == sample_run.image(63).accuracy
+    assert (run.status, run.finished.cause, run.finished.images) == ("failed", WITHOUT_A_WORD, BLOCK)
+    assert run.finished.accuracy == sample_run.image(BLOCK - 1).accuracy
     assert run.provenance["recovered"] == "2026-02-05T12:00:00.000+00:00"
-    assert run.images["scores"][63].tolist() == list(sample_run.image(63).scores)
+    assert run.images["scores"][BLOCK - 1].tolist() == list(sample_run.image(BLOCK - 1).scores)
     assert recover(left).changed is False
 
 
@@ -154,15 +155,22 @@ def test_nothing_is_recovered_under_a_head_that_was_changed(whole: Path) -> None
 def test_overlaps_are_recovered(tmp_path: Path) -> None:
     def events() -> Iterable[Event]:
         yield sample_run.started(run=sample_run.CURIOUS)
-        for number in range(64):
-            yield DataRecovered(number, number / 64, None)
+        for number in range(BLOCK):
+            yield DataRecovered(number, number / BLOCK, None)
             yield from (sample_run.layer(number, 0), sample_run.layer(number, 1), sample_run.image(number))
 
     path = record(tmp_path, events())
-    assert recover(path).images == 64
+    assert recover(path).images == BLOCK
     overlaps = open_run(path).overlaps
     assert overlaps is not None
-    assert overlaps.tolist() == [number / 64 for number in range(64)]
+    assert overlaps.tolist() == [number / BLOCK for number in range(BLOCK)]
+
+
+def test_who_has_checksums_cannot_be_of_the_version_without(whole: Path) -> None:
+    """Else one number in the head would switch all checks off."""
+    change(whole, lambda file: file.attrs.modify("format_version", 1))
+    with pytest.raises(RecordError, match="format version 1 has no checksums, and the file has some"):
+        open_run(whole)
 
 
 def test_a_file_of_the_first_version_is_read(whole: Path) -> None:
