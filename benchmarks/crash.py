@@ -1,7 +1,7 @@
 """Kills programs that record a run, and fills their disk: nothing that was committed may be lost.
 
     python benchmarks/crash.py kills [--runs 400] [--seed 1]
-    python benchmarks/crash.py syscalls [--every 1] [--images 270]
+    python benchmarks/crash.py syscalls [--every 1] [--images 70]
     python benchmarks/crash.py disk-full [--runs 30] [--seed 1]
 
 kills      runs of the digits on the simulated bench are killed (SIGKILL) at random moments: the program that measures,
@@ -315,7 +315,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=86400.0, help="no further run begins after so many")
     parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("--images", type=int, default=270)
+    parser.add_argument("--images", type=int, default=70)
     parser.add_argument("--folder", type=Path, help="for the run files, in the place of the system's temporary one")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()

@@ -68,7 +68,7 @@ def write(folder: Path, images: int, writer: RunWriter | None = None, first: int
         if getattr(event, "image", first) >= first:
             bus.publish(event)
         if isinstance(event, ImageFinished):
-            clock.wait(0.3)
+            clock.wait(0.1)
     made.close()
     assert made.path is not None
     return made.path

@@ -164,7 +164,8 @@ class RunLog:
         if file is not None:
             if self._left_out:
                 file.emit(logging.makeLogRecord({"msg": _line({"source": _RUN, "left_out": self._left_out})}))
-            file.close()
+            with contextlib.suppress(OSError):  # of a full disk the run file tells
+                file.close()
 
     def close(self) -> None:
         """Stop listening, and wait a few seconds for what is to be written. Safe to call twice."""

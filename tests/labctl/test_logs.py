@@ -121,6 +121,18 @@ def test_what_cannot_be_written_ends_no_run(
     assert capsys.readouterr().err == ""
 
 
+def test_a_full_disk_is_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is lost of the log shows when its file is closed; a thread that dies of it would fail this test."""
+    monkeypatch.setattr(logs, "_file", lambda path: logs._Quiet("/dev/full"))
+    bus = EventBus()
+    RunLog(lambda: tmp_path / "x.h5").attach(bus)
+    for event in sample_run.whole_run(3):
+        bus.publish(event)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_disk_that_hangs_does_not_hold_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = threading.Event()
     made = logs._file
