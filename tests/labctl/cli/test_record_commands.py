@@ -11,7 +11,8 @@ import pytest
 
 from labctl.cli import app
 from labctl.events import Event, EventBus
-from labctl.record import open_run
+from labctl.record import open_run, schema
+from labctl.record.table import BLOCK
 from labctl.record.writer import RunWriter
 from tests.labctl import sample_run
 
@@ -58,7 +59,7 @@ def test_verify(whole: Path, damaged: Path, capsys: pytest.CaptureFixture[str]) 
 def test_verify_says_where_there_is_nothing_to_verify(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with h5py.File(whole, "r+") as file:
         file.attrs["format_version"] = 1
-        del file["committed"]
+        del file.attrs[schema.CHECKSUM], file["committed"]
         file["committed"] = [20, 20, 20]
     assert perform("verify", whole) == 1
     assert "made no checksums" in capsys.readouterr().err
@@ -67,9 +68,9 @@ def test_verify_says_where_there_is_nothing_to_verify(whole: Path, capsys: pytes
 def test_recover(whole: Path, damaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert perform("recover", whole) == 0
     assert capsys.readouterr().out == f"nothing to recover: {whole} is whole, with 20 images\n"
-    left = record(tmp_path / "left", [sample_run.started(), *sample_run.images(64)])
+    left = record(tmp_path / "left", [sample_run.started(), *sample_run.images(BLOCK)])
     assert perform("recover", left) == 0
-    assert capsys.readouterr().out == f"recovered: 64 images in {left}\n"
+    assert capsys.readouterr().out == f"recovered: {BLOCK} images in {left}\n"
     assert perform("recover", damaged, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["images"], found["changed"], found["original"]) == (7, True, f"{damaged}.damaged")
