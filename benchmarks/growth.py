@@ -22,15 +22,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,10 +36,10 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import waveform
+from keeping import RESULTS, keep, made_by
 from stages import own_bench
 from throughput import Kernel
 
-from labctl import __version__
 from labctl.dsp.pulses import root_raised_cosine
 from labctl.engine import RunControl
 from labctl.events import EventBus, ImageFinished, StateChanged
@@ -269,24 +265,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--run", default="mnist")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     result = {
-        "benchmark": "growth",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "labctl": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "machine": platform.machine(),
-        "processors": os.cpu_count(),
-        "load": os.getloadavg()[0],
+        **made_by("growth"),
         "repeats": chosen.repeats,
         **measure(chosen),
     }
-    text = json.dumps(result, indent=1)
-    sys.stdout.write(text + "\n")
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    (chosen.out / f"growth-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json").write_text(text + "\n")
+    keep(result, chosen.out)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,10 @@ wall. One BLAS thread. Prints one JSON object, ratios first.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
@@ -37,9 +33,9 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 import numpy as np
+from keeping import RESULTS, keep, made_by
 from throughput import Kernel, spread
 
-from labctl import __version__
 from labctl.experiment import Experiment, load_experiment
 from labctl.models.noise import NoisySweep
 from labctl.normals import fill
@@ -285,14 +281,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.15, help="a contestant's in a repeat; a call at least")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--run", default="mnist")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     experiment = load_experiment(arguments.run, data=arguments.data, images=arguments.images)
     result = measure(experiment, arguments)
-    text = json.dumps(result, indent=2)
-    sys.stdout.write(text + "\n")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / f"kernels-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json").write_text(text + "\n")
+    keep(result, arguments.out)
 
 
 def measure(experiment: Experiment, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -307,14 +300,7 @@ def measure(experiment: Experiment, arguments: argparse.Namespace) -> dict[str, 
     rates = {name: interleaved(group, arguments.repeats, arguments.seconds) for name, group in groups.items()}
     both = two_processes(arguments.data, arguments.run, arguments.repeats)
     return {
-        "benchmark": "kernels",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "labctl": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "machine": platform.machine(),
-        "processors": os.cpu_count(),
-        "load": os.getloadavg()[0],
+        **made_by("kernels"),
         "run": arguments.run,
         "images": experiment.images,
         "repeats": arguments.repeats,

@@ -10,15 +10,11 @@ sequencer, events, what is handed to the process that writes the file. The first
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -26,9 +22,8 @@ from typing import Any
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-import numpy as np
+from keeping import RESULTS, keep, made_by
 
-from labctl import __version__
 from labctl.engine import RunControl
 from labctl.events import EventBus, ImageFinished
 from labctl.experiment import load_experiment
@@ -131,12 +126,7 @@ def measure(noise: str, images: int, data: Path | None) -> dict[str, Any]:
     stages = {stage: watch.spent_s[stage] / images for stage in STAGES}
     stages["rest"] = total - sum(stages.values())
     return {
-        "benchmark": "stages",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "labctl": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "machine": platform.machine(),
+        **made_by("stages"),
         "noise": noise,
         "images": images,
         "share": {stage: round(spent / total, 4) for stage, spent in stages.items()},
@@ -151,13 +141,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--noise", choices=("normal", "table", "compiled"), default="normal")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     result = measure(arguments.noise, arguments.images, arguments.data)
-    text = json.dumps(result, indent=2)
-    sys.stdout.write(text + "\n")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / f"stages-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json").write_text(text + "\n")
+    keep(result, arguments.out)
 
 
 if __name__ == "__main__":

@@ -10,23 +10,19 @@ each has imported, and those that take long and have no business there. Prints o
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+from keeping import RESULTS, keep, made_by
 from throughput import spread
-
-from labctl import __version__
 
 COMMAND = (sys.executable, "-m", "labctl.cli")
 #: What stands in a line of the demo's progress once an image is done.
@@ -86,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=11)
     parser.add_argument("--data", help="not used; so that all benchmarks take the same")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in STARTS}
     with tempfile.TemporaryDirectory() as folder:
@@ -95,13 +91,7 @@ def main() -> None:
             for name, (arguments, end, _) in STARTS.items():
                 took[name].append(started(arguments, end, folder))
     result = {
-        "benchmark": "startup",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "labctl": __version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "processors": os.cpu_count(),
-        "load": os.getloadavg()[0],
+        **made_by("startup"),
         "repeats": chosen.repeats,
         **{
             name: {
@@ -113,10 +103,7 @@ def main() -> None:
             for name, each in took.items()
         },
     }
-    text = json.dumps(result, indent=2)
-    sys.stdout.write(text + "\n")
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    (chosen.out / f"startup-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json").write_text(text + "\n")
+    keep(result, chosen.out)
 
 
 if __name__ == "__main__":

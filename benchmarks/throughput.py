@@ -15,24 +15,20 @@ kernel is then no longer between equals). One BLAS thread. Prints one JSON objec
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 import numpy as np
+from keeping import RESULTS, keep, made_by
 
-from labctl import __version__
 from labctl.engine import RunControl
 from labctl.events import EventBus, ImageFinished, StateChanged
 from labctl.experiment import Experiment, load_experiment
@@ -150,7 +146,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--run", default="mnist")
     parser.add_argument("--threads", type=int, choices=(1, 2), default=1, help="of the twin, in the full path")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     World.threads = min(arguments.threads, os.cpu_count() or 1)
     experiment = load_experiment(arguments.run, data=arguments.data, images=arguments.images)
@@ -168,12 +164,7 @@ def main() -> None:
         for name in kernels
     }
     result = {
-        "benchmark": "throughput",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "labctl": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "machine": platform.machine(),
+        **made_by("throughput"),
         "run": arguments.run,
         "images": experiment.images,
         "chunks": len(rates["full"]),
@@ -182,11 +173,7 @@ def main() -> None:
         **ratios,
         **{f"{name}_images_per_s": spread(values) for name, values in rates.items()},
     }
-    text = json.dumps(result, indent=2)
-    sys.stdout.write(text + "\n")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    name = f"throughput-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    (arguments.out / name).write_text(text + "\n")
+    keep(result, arguments.out)
 
 
 def spread(values: list[float]) -> dict[str, float | list[float]]:

@@ -14,16 +14,13 @@ the processor time that the window itself takes between two ticks does not. Limi
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -31,13 +28,13 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import numpy as np
+from keeping import RESULTS, keep, made_by
 from PyQt6.QtCore import QEvent, QObject, QSettings, Qt, QTimer
 from PyQt6.QtWidgets import QAbstractScrollArea, QApplication, QWidget
 
 from gui.app import application, spare
 from gui.view import is_seen
 from gui.window import MainWindow
-from labctl import __version__
 from labctl.engine_process.frames import Unpacker, pack
 from labctl.engine_process.messages import Answer, Batch, Failed, Order, RunRequest, Task
 from labctl.events import DataRecovered, Event, ImageFinished, ReceiverSamples
@@ -239,7 +236,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--run", default="mnist")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     if chosen.data is not None:
         os.environ["LABCTL_MNIST"] = str(chosen.data.resolve())
@@ -268,12 +265,7 @@ def main() -> None:
             window.close()
         starts = [painted_s(desk) for _ in range(STARTS)]
     report = {
-        "benchmark": "window",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "labctl": __version__,
-        "python": platform.python_version(),
-        "processors": os.cpu_count(),
-        "load": os.getloadavg()[0],
+        **made_by("window"),
         "run": chosen.run,
         "seconds": chosen.seconds,
         "images_per_s": rates,
@@ -285,10 +277,7 @@ def main() -> None:
         "memory": memory,
         "painted_after_s": starts,
     }
-    text = json.dumps(report, indent=1)
-    print(text)
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    (chosen.out / f"window-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json").write_text(text + "\n", encoding="utf-8")
+    keep(report, chosen.out)
 
 
 if __name__ == "__main__":
