@@ -82,6 +82,7 @@ def shows_result(window: MainWindow, run: Run) -> None:
         leakage.data_bits_journal,
     ]
     equal(window.views["leakage"].columns()["bits"], bounds)
+    window.controls.refresh()  # as five times a second
     assert (run.finished.verdict or "none") in window.controls.words.text()
 
 
