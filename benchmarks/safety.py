@@ -84,15 +84,10 @@ class StruckControl(RunControl):
         super().__init__()
         self._step, self._strike, self._steps = step, strike, itertools.count()
 
-    def checkpoint(
-        self,
-        on_pause: Callable[[bool], None],
-        beat: Callable[[], None] = lambda: None,
-        held: Callable[[float], None] = lambda held_s: None,
-    ) -> None:
+    def reached(self) -> None:
+        """At one step."""
         if next(self._steps) == self._step:
             self._strike()
-        super().checkpoint(on_pause, beat, held)
 
 
 @contextlib.contextmanager

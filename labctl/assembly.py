@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from labctl.bench import Bench
 from labctl.calibration.drift import HeldTo, held_to
-from labctl.config import pump_for_gain
+from labctl.config import BenchConfig, pump_for_gain
 from labctl.dsp.recording import Recording
 from labctl.errors import CalibrationError, GateError
 from labctl.experiment import Experiment
@@ -77,13 +78,8 @@ class Assembly:
         attenuators = [(bench.part(each.instrument, Attenuator), each.channel) for each in config.modulator.attenuators]
         sender = bench.part(config.modulator.in_phase.instrument, WaveformGenerator)
         loop = _client_generators(bench)
+        timing = _timing(config, (sender, *loop.values()))
         wave = config.waveform
-        timing = Timing.of(
-            config.bin_rate,
-            [each.capabilities for each in (sender, *loop.values())],
-            config.samples_per_bin,
-            0 if wave is None else wave.pilot_period,
-        )
         pulses = None if wave is None else PulseTrain.of(wave, timing, np.random.default_rng(run.seed))
         transmitter = IQTransmitter(config, laser, sender, attenuators, timing, pulses)
         unitary = LoopUnitary(config, loop, timing)
@@ -241,6 +237,12 @@ class Assembly:
                 "server_carrier_sqrt_photons": abs(found.carrier),
             }
         return constants
+
+
+def _timing(config: BenchConfig, generators: Sequence[WaveformGenerator]) -> Timing:
+    """Bins and rows as all generators can play them."""
+    pilots = 0 if config.waveform is None else config.waveform.pilot_period
+    return Timing.of(config.bin_rate, [each.capabilities for each in generators], config.samples_per_bin, pilots)
 
 
 def _monitor(bench: Bench) -> Monitor | None:

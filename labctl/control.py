@@ -55,6 +55,9 @@ class RunControl:
         """Why the run was aborted; None when it was not."""
         return self._reason
 
+    def reached(self) -> None:
+        """The engine is at a checkpoint, before it holds or ends; for those who count or interfere."""
+
     def checkpoint(
         self,
         on_pause: Callable[[bool], None],
@@ -65,6 +68,7 @@ class RunControl:
 
         Raises RunAborted when the run is to end, and what ``held`` raises.
         """
+        self.reached()
         beat()
         if self.paused and self._reason is None:
             on_pause(True)

@@ -107,6 +107,23 @@ def _counted(it: Any) -> Sequence[int]:
     return range(1, it.capabilities.channels + 1)
 
 
+#: Of those who are told for which wavelength to reckon, and do not tell it again.
+_TOLD_WAVELENGTH = Property(
+    "wavelength_m",
+    "m",
+    None,
+    lambda it, _, value: it.set_wavelength(value),
+    limits=lambda it: it.wavelength_range_m,
+)
+#: Of whatever emits.
+_EMISSION = Property(
+    "emission",
+    "",
+    lambda it, _: it.emission(),
+    lambda it, _, value: it.set_emission(value),
+    choices=lambda _: _SWITCH,
+    lights=True,
+)
 _LASER = (
     Property(
         "wavelength_m",
@@ -122,14 +139,7 @@ _LASER = (
         lambda it, _, value: it.set_power(value),
         limits=lambda it: it.power_range_w,
     ),
-    Property(
-        "emission",
-        "",
-        lambda it, _: it.emission(),
-        lambda it, _, value: it.set_emission(value),
-        choices=lambda _: _SWITCH,
-        lights=True,
-    ),
+    _EMISSION,
 )
 _GENERATOR = (
     Property(
@@ -166,13 +176,7 @@ _SWITCH_TABLE = (
     ),
 )
 _POLARISATION_CONTROLLER = (
-    Property(
-        "wavelength_m",
-        "m",
-        None,
-        lambda it, _, value: it.set_wavelength(value),
-        limits=lambda it: it.wavelength_range_m,
-    ),
+    _TOLD_WAVELENGTH,
     Property("stokes", "", lambda it, number: it.stokes()[number - 1], channels=lambda _: (1, 2, 3)),
     Property("degree_of_polarisation", "", lambda it, _: it.degree_of_polarisation()),
 )
@@ -203,24 +207,11 @@ _AMPLIFIER = (
         lambda it, _, value: it.set_pump(value),
         limits=lambda it: it.pump_range_a,
     ),
-    Property(
-        "emission",
-        "",
-        lambda it, _: it.emission(),
-        lambda it, _, value: it.set_emission(value),
-        choices=lambda _: _SWITCH,
-        lights=True,
-    ),
+    _EMISSION,
     Property("interlock_open", "", lambda it, _: it.interlock_open()),
 )
 _POWER_METER = (
-    Property(
-        "wavelength_m",
-        "m",
-        None,
-        lambda it, _, value: it.set_wavelength(value),
-        limits=lambda it: it.wavelength_range_m,
-    ),
+    _TOLD_WAVELENGTH,
     Property("power_w", "W", lambda it, _: it.power()),
 )
 _DIGITIZER = (
